@@ -1,0 +1,1 @@
+"""napari-fcn: teach a fully convolutional network to segment your images."""
