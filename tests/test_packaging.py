@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from npe2 import PluginManifest
 
-import napari_fcn
-
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "napari_fcn"
 
@@ -105,7 +103,8 @@ plugins = PluginManager.instance()
 plugins.discover()
 assert plugins.get_manifest("napari-fcn").package_version == sys.argv[1]
 viewer = napari.Viewer()
-for name in ("nuclei", "landsat"):
+for name in ("landsat", "nuclei"):
+    viewer.layers.clear()
     assert viewer.open_sample("napari-fcn", name), name
 for name in ("Train", "Segment"):
     dock, widget = viewer.window.add_plugin_dock_widget("napari-fcn", name)
