@@ -1,0 +1,10 @@
+"""What a network sees: axes, classes, normalisation, patches and their variation. Importing it does not import torch."""
+
+from __future__ import annotations
+
+from . import augmentation
+from .axes import Planes, guess_axes, spatial_axes
+from .classes import ClassTable, LabelClass
+from .normalization import Normalization
+
+__all__ = ["ClassTable", "LabelClass", "Normalization", "Planes", "augmentation", "guess_axes", "spatial_axes"]
