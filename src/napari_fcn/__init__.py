@@ -1,1 +1,40 @@
-"""napari-fcn: teach a fully convolutional network to segment your images."""
+"""napari-fcn: teach a fully convolutional network to segment your images.
+
+The public names are loaded when they are used; importing the package loads neither torch nor Qt.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import evaluate, prepare_training, train
+    from .errors import FcnError, InputError
+    from .metrics import Scores
+    from .segmenter import Segmenter
+
+__all__ = ["FcnError", "InputError", "Scores", "Segmenter", "evaluate", "prepare_training", "train"]
+
+_HOMES = {
+    "FcnError": ".errors",
+    "InputError": ".errors",
+    "Scores": ".metrics",
+    "Segmenter": ".segmenter",
+    "evaluate": ".api",
+    "prepare_training": ".api",
+    "train": ".api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("napari-fcn")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

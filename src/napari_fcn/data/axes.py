@@ -144,8 +144,6 @@ class Planes:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __iter__(self) -> Iterator[Index]:
-        return iter(self.indices)
 
     def read(self, plane: int, rows: slice = slice(None), columns: slice = slice(None)) -> npt.NDArray[Any]:
         """A window of one plane, `(C, h, w)` in the image's dtype; a view where the source allows it."""
@@ -158,17 +156,8 @@ class Planes:
         window = window.transpose([order.index(letter) for letter in "CYX"])
         return window if self.selection == tuple(range(window.shape[0])) else window[list(self.selection)]
 
-    def spatial_index(self, plane: int) -> tuple[Any, ...]:
-        """The index of one plane in an array of shape `spatial_shape`; `spatial_transpose` says whether it is XY."""
+    def plane_of(self, array: Any, plane: int) -> npt.NDArray[Any]:
+        """The `(Y, X)` plane of an array of shape `spatial_shape`, such as labels; a view of a numpy array."""
         walked = dict(zip(self._walked, self.indices[plane], strict=True))
-        return tuple(walked.get(letter, slice(None)) for letter in self.spatial_axes)
-
-    @property
-    def transposed(self) -> bool:
-        """Whether X comes before Y in the array, so that its planes must be turned to be (Y, X)."""
-        return self.axes.index("X") < self.axes.index("Y")
-
-    def read_labels(self, labels: Any, plane: int) -> npt.NDArray[Any]:
-        """The (Y, X) plane of an array of shape `spatial_shape` that belongs to `plane`."""
-        window = np.asarray(labels[self.spatial_index(plane)])
-        return window.T if self.transposed else window
+        window = np.asarray(array[tuple(walked.get(letter, slice(None)) for letter in self.spatial_axes)])
+        return window if self.axes.index("Y") < self.axes.index("X") else window.T

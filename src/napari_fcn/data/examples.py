@@ -100,7 +100,7 @@ def prepare(
     for number, (planes, label, masks) in enumerate(zip(views, arrays, gone, strict=True)):
         channel_statistics: Statistics | None = None
         for plane, mask in enumerate(masks):
-            target = classes.to_indices(planes.read_labels(label, plane))
+            target = classes.to_indices(planes.plane_of(label, plane))
             if mask is not None:
                 target[mask] = -1
             if (target >= 0).any():
@@ -139,7 +139,7 @@ def _judged(
         return label
     rows = []
     for plane, mask in enumerate(masks):
-        window = planes.read_labels(label, plane)
+        window = planes.plane_of(label, plane)
         rows.append(window.ravel() if mask is None else window[~mask])
     values = np.concatenate(rows)
     if values.size == 0:

@@ -1,0 +1,154 @@
+"""The same verbs as on the command line, for arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .config import DataConfig, ModelConfig, TrainingConfig, split
+from .metrics import Scores, score_pairs
+
+if TYPE_CHECKING:
+    from .segmenter import Segmenter
+    from .training import Event, Training
+
+__all__ = ["evaluate", "prepare_training", "train"]
+
+
+def train(
+    images: Any,
+    labels: Any,
+    *,
+    validation_data: tuple[Any, Any] | None = None,
+    class_names: Mapping[int, str] | None = None,
+    class_colors: Mapping[int, str] | None = None,
+    pixel_size: float | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    **options: Any,
+) -> Segmenter:
+    """Teach a network to segment, from images with labels.
+
+    Parameters
+    ----------
+    images : an array or a list of arrays of any integer or float dtype, with the axes in the option `axes` (guessed when
+        that is not given). Sizes may differ, channels may not.
+    labels : integers, an array or a list like `images`, each of its image's shape without C. What 0 means is the
+        option `zero`.
+    validation_data : (images, labels) to measure progress on; without it, blocks of the labels are held out.
+    class_names, class_colors : by label value.
+    pixel_size : micrometres or map units a pixel, for the record.
+    on_event : called with each event of the training, see `napari_fcn.training.events`. KeyboardInterrupt stops and
+        is raised again; to keep what was learnt then, use `prepare_training`.
+    options : the fields of `ModelConfig`, `DataConfig` and `TrainingConfig`, such as `architecture`, `transfer`, `zero`,
+        `time_budget`.
+
+    Returns
+    -------
+    Segmenter
+        With the weights that were best on the held-out pixels.
+
+    Raises
+    ------
+    InputError
+        Images, labels or options cannot be used; the message says why and what works.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.random.default_rng(0).integers(0, 99, (64, 64), np.uint8)
+    >>> labels = (image > 50).astype(np.uint8)
+    >>> segmenter = train(image, labels, steps=1, batch_size=1, patch_size=64)
+    >>> segmenter.predict(image).shape
+    (64, 64)
+    """
+    training = prepare_training(
+        images,
+        labels,
+        validation_data=validation_data,
+        class_names=class_names,
+        class_colors=class_colors,
+        pixel_size=pixel_size,
+        **options,
+    )
+    for event in training.run():
+        if on_event is not None:
+            on_event(event)
+    return training.segmenter()
+
+
+def prepare_training(
+    images: Any,
+    labels: Any,
+    *,
+    validation_data: tuple[Any, Any] | None = None,
+    class_names: Mapping[int, str] | None = None,
+    class_colors: Mapping[int, str] | None = None,
+    pixel_size: float | None = None,
+    **options: Any,
+) -> Training:
+    """A training that is checked and ready to run; parameters as for `train`.
+
+    `training.run()` is a generator of events; closing it stops within one step, and `training.segmenter()` gives the
+    best weights so far, always.
+    """
+    from .data.examples import prepare
+    from .models.encoders import encoder_range
+    from .training import Training
+    from .training.transfer import starting_weights
+
+    model, data, config = split(options, ModelConfig, DataConfig, TrainingConfig)
+    value_range = encoder_range(model.encoder, starting_weights(model.weights, config.transfer))
+    examples = prepare(
+        _listed(images), _listed(labels), data, encoder_range=value_range, names=class_names, colors=class_colors
+    )
+    validation = None
+    if validation_data is not None:
+        more_images, more_labels = validation_data
+        validation = prepare(_listed(more_images), _listed(more_labels), data, encoder_range=value_range, like=examples)
+    return Training(examples, model, data, config, validation=validation, pixel_size=pixel_size)
+
+
+def evaluate(
+    predictions: Any,
+    labels: Any,
+    *,
+    zero: str = "background",
+    ignore: Sequence[int] = (),
+    class_names: Mapping[int, str] | None = None,
+) -> Scores:
+    """Compare predicted labels with the truth.
+
+    Parameters
+    ----------
+    predictions, labels : integers of the same shape, an array or a list of arrays each.
+    zero : "unlabelled" leaves out the pixels whose true label is 0; with "background" 0 is a class.
+    ignore : pixels where either side has one of these values are left out.
+    class_names : by label value.
+
+    Returns
+    -------
+    Scores
+        From one confusion matrix pooled over all pixels of all arrays.
+
+    Raises
+    ------
+    InputError
+        Shapes differ, labels are no integers, or nothing is left to compare.
+
+    Examples
+    --------
+    >>> evaluate([[1, 1], [0, 0]], [[1, 0], [0, 0]]).pixel_accuracy
+    0.75
+    """
+    pairs = zip(_listed(predictions), _listed(labels), strict=True)
+    return score_pairs(pairs, zero=zero, ignore=ignore, names=class_names)
+
+
+def _listed(arrays: Any) -> list[Any]:
+    """One array or several as a list of arrays; a nested list of numbers is one array."""
+    if hasattr(arrays, "shape"):
+        return [arrays]
+    listed = list(arrays)
+    if listed and all(hasattr(array, "shape") for array in listed):
+        return listed
+    return [arrays]

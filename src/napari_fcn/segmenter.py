@@ -1,0 +1,328 @@
+"""The segmenter: a trained network with all that it takes to use it, in memory and as one file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from .config import ModelConfig, PredictionConfig
+from .data import ClassTable, Normalization, Planes, guess_axes
+from .errors import FcnError, InputError, OutputError, SegmenterFileError
+from .io.atomic import atomic, check_output
+from .models import NetworkSpec, build
+
+if TYPE_CHECKING:
+    from .models.base import Network
+
+__all__ = ["FORMAT", "Segmenter"]
+
+FORMAT = 1
+"""Version of the file format; a file of a higher one is refused."""
+KEY = "napari_fcn"
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A trained network that segments images.
+
+    Attributes
+    ----------
+    network : fp32, on the CPU.
+    model : architecture, encoder and where its weights came from.
+    channels : channels of its images.
+    classes : label values, names and colours.
+    normalization : how images are standardised.
+    training : settings that it was trained with.
+    history : what happened: steps, seconds, scores, the data's fingerprint, package versions, date.
+    pixel_size : micrometres or map units a pixel, where known.
+
+    Examples
+    --------
+    >>> segmenter = Segmenter.load("nuclei.safetensors")  # doctest: +SKIP
+    >>> labels = segmenter.predict(image)  # doctest: +SKIP
+    """
+
+    network: Network
+    model: ModelConfig
+    channels: int
+    classes: ClassTable
+    normalization: Normalization
+    training: Mapping[str, Any] = field(default_factory=dict)
+    history: Mapping[str, Any] = field(default_factory=dict)
+    pixel_size: float | None = None
+
+    @property
+    def nodata_value(self) -> int:
+        """The label value that prediction writes where there is no data."""
+        return self.classes.nodata_value
+
+    @overload
+    def predict(
+        self,
+        image: Any,
+        axes: str | None = None,
+        *,
+        channels: tuple[int, ...] | None = None,
+        probabilities: Literal[False] = False,
+        on_progress: Callable[[float], None] | None = None,
+        **options: Any,
+    ) -> npt.NDArray[Any]: ...
+
+    @overload
+    def predict(
+        self,
+        image: Any,
+        axes: str | None = None,
+        *,
+        channels: tuple[int, ...] | None = None,
+        probabilities: Literal[True],
+        on_progress: Callable[[float], None] | None = None,
+        **options: Any,
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]: ...
+
+    def predict(
+        self,
+        image: Any,
+        axes: str | None = None,
+        *,
+        channels: tuple[int, ...] | None = None,
+        probabilities: bool = False,
+        on_progress: Callable[[float], None] | None = None,
+        **options: Any,
+    ) -> npt.NDArray[Any] | tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+        """Segment an image of any size.
+
+        Parameters
+        ----------
+        image : array of any integer or float dtype, also dask or zarr.
+        axes : such as "YX", "YXC", "TZCYX"; guessed from shape and channels when None.
+        channels : indices of the channels to use; those of the training when None and the image has as many channels
+            as the training images had.
+        probabilities : also return class probabilities.
+        on_progress : called with the finished fraction, between 0 and 1.
+        options : fields of `PredictionConfig`: `tile_size`, `overlap`, `device`.
+
+        Returns
+        -------
+        labels : the painted label values, over the image's axes without C, in the smallest dtype that holds them;
+            `nodata_value` where there is no data.
+        probabilities : float32 `(K, *labels.shape)`, only with `probabilities=True`.
+
+        Raises
+        ------
+        InputError
+            Axes or channels do not fit.
+        """
+        steps = self.predict_steps(image, axes, channels=channels, probabilities=probabilities, **options)
+        while True:
+            try:
+                fraction = next(steps)
+            except StopIteration as end:
+                labels, scores = end.value
+                return labels if scores is None else (labels, scores)
+            if on_progress is not None:
+                on_progress(fraction)
+
+    def predict_steps(
+        self,
+        image: Any,
+        axes: str | None = None,
+        *,
+        channels: tuple[int, ...] | None = None,
+        probabilities: bool = False,
+        **options: Any,
+    ) -> Generator[float, None, tuple[npt.NDArray[Any], npt.NDArray[np.float32] | None]]:
+        """As `predict`, as a generator of finished fractions that returns (labels, probabilities or None).
+
+        Closing it stops after the current row of tiles.
+        """
+        from .inference.engine import choose_engine
+        from .inference.predict import most_likely, predict_strips
+        from .inference.tiles import TileGrid
+
+        config = PredictionConfig(**options)
+        planes = self._planes(image, axes, channels)
+        engine = choose_engine(config.device)
+        network = engine.place(self.network).eval()
+        grid = TileGrid(planes.height, planes.width, config.tile_size, config.overlap)
+        channel_statistics = self.normalization.fit(planes)
+        labels = np.empty(planes.spatial_shape, self.classes.dtype)
+        scores = np.empty((len(self.classes), *planes.spatial_shape), np.float32) if probabilities else None
+        for plane in range(len(planes)):
+            strips = predict_strips(
+                network,
+                planes,
+                plane,
+                normalization=self.normalization,
+                channel_statistics=channel_statistics,
+                grid=grid,
+                engine=engine,
+            )
+            target = planes.plane_of(labels, plane)
+            for strip in strips:
+                target[strip.rows] = self.classes.to_values(most_likely(strip))
+                if scores is not None:
+                    for index in range(len(self.classes)):
+                        planes.plane_of(scores[index], plane)[strip.rows] = strip.probabilities[index]
+                yield (plane + strip.rows.stop / planes.height) / len(planes)
+        return labels, scores
+
+    def _planes(self, image: Any, axes: str | None, channels: tuple[int, ...] | None) -> Planes:
+        """The image as planes with the model's channels, or an error that says what the model wants."""
+        if not hasattr(image, "dtype"):
+            image = np.asarray(image)
+        trained = self.training.get("channels")
+        wanted = max(trained) + 1 if trained else self.channels
+        axes = axes or guess_axes(image.shape, channels=wanted)
+        planes = Planes(image, axes, channels)
+        if channels is None and trained and planes.channels > max(trained) and planes.channels != self.channels:
+            planes = Planes(image, axes, tuple(trained))
+        if planes.channels != self.channels:
+            raise InputError(
+                f"This segmenter was trained on images with {self.channels} channel{'s' * (self.channels != 1)}. "
+                f"Got {planes.channels} (shape {tuple(image.shape)}, axes {planes.axes})."
+            )
+        return planes
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that the file carries beside its tensors."""
+        return {
+            "format": FORMAT,
+            "model": self.model.to_json(),
+            "channels": self.channels,
+            "classes": self.classes.to_json(),
+            "normalization": self.normalization.to_json(),
+            "pixel_size": self.pixel_size,
+            "training": dict(self.training),
+            "history": dict(self.history),
+        }
+
+    def describe(self) -> str:
+        """A few lines about the segmenter, for people."""
+        classes = ", ".join(f"{entry.value} = {entry.name}" for entry in self.classes)
+        lines = [
+            f"{self.model.architecture} on {self.model.encoder} ({self.model.weights} weights), "
+            f"{self.network.count():,} parameters",
+            f"channels: {self.channels}; standardised by {self.normalization.mode}",
+            f"classes: {classes}",
+        ]
+        if self.history:
+            lines.append(
+                f"trained {self.history['seconds']:.0f} s, {self.history['steps']} steps ({self.training.get('transfer')}), "
+                f"{self.history['date'][:10]}"
+            )
+            score = (self.history.get("scores") or {}).get("mean_iou")
+            if score is not None:
+                lines.append(f"mean IoU on held-out pixels: {score:.3f}")
+        return "\n".join(lines)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the segmenter to one `.safetensors` file, complete or not at all.
+
+        Raises
+        ------
+        OutputError
+            The file exists and `overwrite` is not set, or the place cannot be written.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file
+
+        target = Path(path)
+        if target.suffix != ".safetensors":
+            raise OutputError(f"A segmenter is saved as a .safetensors file. Got {str(path)!r}.")
+        check_output(target, overwrite)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+        with atomic(target, overwrite=overwrite) as temporary:
+            try:
+                save_file(tensors, temporary, metadata={KEY: json.dumps(self.to_json(), allow_nan=False)})
+            except SafetensorError as error:
+                raise OutputError(f"{str(target)!r} cannot be written: {error}.") from error
+        return target
+
+    @classmethod
+    def load(cls, path: str | Path) -> Segmenter:
+        """Read a segmenter; needs no network, whatever the encoder.
+
+        Raises
+        ------
+        SegmenterFileError
+            There is no such file, or it is damaged, of another kind, of a newer format or inconsistent.
+        """
+        document, tensors = _read(Path(path))
+        try:
+            model = ModelConfig.from_json(document["model"])
+            classes = ClassTable.from_json(document["classes"])
+            channels = int(document["channels"])
+            network = build(NetworkSpec(model, channels, len(classes)), pretrained=False)
+            normalization = Normalization.from_json(document["normalization"])
+            size = document["pixel_size"]
+            rest = {"training": document["training"], "history": document["history"]}
+        except (KeyError, TypeError, ValueError, FcnError) as error:
+            raise SegmenterFileError(f"{str(path)!r} is not a complete segmenter ({_reason(error)}).") from error
+        _fill(network, tensors, path)
+        return cls(network.eval(), model, channels, classes, normalization, pixel_size=size, **rest)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The document and the tensors of a segmenter's file."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise SegmenterFileError(f"There is no segmenter file {str(path)!r}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a dictionary
+    except (SafetensorError, OSError, ValueError) as error:
+        raise SegmenterFileError(
+            f"{str(path)!r} is damaged or no segmenter; a segmenter is a .safetensors file that this program wrote."
+        ) from error
+    if KEY not in metadata:
+        raise SegmenterFileError(f"{str(path)!r} holds tensors, but is no segmenter: it was written by another program.")
+    try:
+        document: dict[str, Any] = json.loads(metadata[KEY])
+        newest = int(document["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SegmenterFileError(f"{str(path)!r} is not a complete segmenter ({_reason(error)}).") from error
+    if newest > FORMAT:
+        raise SegmenterFileError(
+            f"{str(path)!r} was written by a newer napari-fcn (format {newest}, this one reads up to {FORMAT}); update "
+            f"napari-fcn."
+        )
+    return document, tensors
+
+
+def _fill(network: Network, tensors: dict[str, Any], path: str | Path) -> None:
+    """Put the tensors into the network when every one of them fits."""
+    wanted = network.state_dict()
+    wrong = sorted(set(wanted) ^ set(tensors)) or [n for n, t in wanted.items() if t.shape != tensors[n].shape]
+    if wrong:
+        raise SegmenterFileError(
+            f"{str(path)!r} does not fit the network that it names: {len(wrong)} tensors are wrong, such as {wrong[0]}."
+        )
+    network.load_state_dict(tensors)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyError):
+        return f"{error.args[0]!r} is missing"
+    return str(error).rstrip(".") or type(error).__name__
+
+
+def now() -> str:
+    """Date and time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that a result depends on."""
+    names = ("napari-fcn", "torch", "segmentation-models-pytorch", "timm", "numpy")
+    return {name: version(name) for name in names}
