@@ -3,6 +3,7 @@
 # On Linux, Qt's wheels expect some libraries of the system, and tests expect the virtual screen Xvfb. What is missing is installed
 # where that is allowed (root on Debian, Ubuntu and their relatives); elsewhere the one line that does it is printed.
 set -euo pipefail
+shopt -s inherit_errexit  # so that a check which cannot run is not taken for one that found nothing
 [ "$(uname -s)" = Linux ] || exit 0
 
 # library, and the package that brings it
@@ -15,6 +16,7 @@ libOpenGL.so.0 libopengl0
 libdbus-1.so.3 libdbus-1-3
 libfontconfig.so.1 libfontconfig1
 libglib-2.0.so.0 libglib2.0-0
+libgssapi_krb5.so.2 libgssapi-krb5-2
 libxkbcommon.so.0 libxkbcommon0
 libxkbcommon-x11.so.0 libxkbcommon-x11-0
 libX11-xcb.so.1 libx11-xcb1
@@ -23,8 +25,12 @@ libxcb-icccm.so.4 libxcb-icccm4
 libxcb-image.so.0 libxcb-image0
 libxcb-keysyms.so.1 libxcb-keysyms1
 libxcb-randr.so.0 libxcb-randr0
+libxcb-render.so.0 libxcb-render0
 libxcb-render-util.so.0 libxcb-render-util0
 libxcb-shape.so.0 libxcb-shape0
+libxcb-shm.so.0 libxcb-shm0
+libxcb-sync.so.1 libxcb-sync1
+libxcb-xfixes.so.0 libxcb-xfixes0
 libxcb-xinerama.so.0 libxcb-xinerama0
 libxcb-xkb.so.1 libxcb-xkb1
 "
