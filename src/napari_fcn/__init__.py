@@ -5,6 +5,7 @@ The public names are loaded when they are used; importing the package loads neit
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from .segmenter import Segmenter
 
 __all__ = ["FcnError", "InputError", "Scores", "Segmenter", "evaluate", "prepare_training", "train"]
+
+# Large pages make torch's large buffers on the CPU quicker; torch reads this when it allocates for the first time.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 _HOMES = {
     "FcnError": ".errors",

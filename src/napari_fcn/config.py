@@ -166,7 +166,9 @@ class DataConfig(Config):
     """How images and labels are to be understood."""
 
     axes: str | None = option(None, "order of the image's axes, such as YX, YXC, CYX, ZYX or TZCYX")
-    channels: tuple[int, ...] | None = option(None, "channels to use, counted from 0; all when not given", kind="integers")
+    channels: tuple[int, ...] | None = option(
+        None, "channels to use, counted from 0; all when not given", kind="integers"
+    )
     zero: str = option(
         "background",
         "what the label value 0 means",
@@ -196,12 +198,14 @@ class TrainingConfig(Config):
         },
     )
     encoder_rate: float = option(
-        0.3, "the encoder's learning rate as a fraction of the decoder's (finetune)", kind="number", minimum=0, maximum=10,
+        0.3,
+        "the encoder's learning rate as a fraction of the decoder's (finetune)",
+        kind="number",
+        minimum=0,
+        maximum=10,
         advanced=True,
     )
-    rate: float = option(
-        0.002, "highest learning rate", kind="number", minimum=1e-8, maximum=10, advanced=True
-    )
+    rate: float = option(0.002, "highest learning rate", kind="number", minimum=1e-8, maximum=10, advanced=True)
     loss: str = option("cross_entropy+dice", "what training minimises", choices=losses, joined=True, advanced=True)
     class_weights: str = option(
         "none",
@@ -210,19 +214,29 @@ class TrainingConfig(Config):
         advanced=True,
     )
     validation: float = option(
-        0.15, "fraction of the labelled blocks that is held out to measure progress", kind="number", minimum=0, maximum=0.9,
+        0.15,
+        "fraction of the labelled blocks that is held out to measure progress",
+        kind="number",
+        minimum=0,
+        maximum=0.9,
         advanced=True,
     )
     time_budget: float | None = option(
         None, "seconds of training (60 when no other limit is given)", kind="number", minimum=1
     )
-    steps: int | None = option(None, "number of training steps, instead of seconds", kind="integer", minimum=1, advanced=True)
+    steps: int | None = option(
+        None, "number of training steps, instead of seconds", kind="integer", minimum=1, advanced=True
+    )
     epochs: int | None = option(
         None, "number of passes over the labelled area, instead of seconds", kind="integer", minimum=1, advanced=True
     )
-    batch_size: int = option(8, "patches a step", kind="integer", minimum=1, maximum=4096, advanced=True)
+    batch_size: int = option(4, "patches a step", kind="integer", minimum=1, maximum=4096, advanced=True)
     patch_size: int | None = option(
-        None, "side of a patch in pixels; chosen from the images when not given", kind="integer", minimum=32, multiple=32,
+        None,
+        "side of a patch in pixels; chosen from the images when not given",
+        kind="integer",
+        minimum=32,
+        multiple=32,
         advanced=True,
     )
     augment: str = option("default", "how patches are varied", choices=augmentations, advanced=True)

@@ -15,7 +15,17 @@ from typing import Any, TypeVar
 
 from .errors import UnknownNameError
 
-__all__ = ["Entry", "Registry", "architectures", "augmentations", "encoders", "losses", "nearest", "upsampling", "weights"]
+__all__ = [
+    "Entry",
+    "Registry",
+    "architectures",
+    "augmentations",
+    "encoders",
+    "losses",
+    "nearest",
+    "upsampling",
+    "weights",
+]
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .config import ModelConfig, PredictionConfig
-from .data import ClassTable, Normalization, Planes, guess_axes
+from .data import ClassTable, Normalization, Planes, check_axes, guess_axes
 from .errors import FcnError, InputError, OutputError, SegmenterFileError
 from .io.atomic import atomic, check_output
 from .models import NetworkSpec, build
@@ -175,16 +175,28 @@ class Segmenter:
                 yield (plane + strip.rows.stop / planes.height) / len(planes)
         return labels, scores
 
+    def axes_for(self, shape: tuple[int, ...], axes: str | None = None) -> str:
+        """The axes of an image of this shape: as given, as in training where that fits, else the most likely ones."""
+        if axes:
+            return check_axes(axes, shape)
+        trained = self.training.get("axes")
+        picked = self.training.get("channels")
+        wanted = max(picked) + 1 if picked else self.channels
+        if trained and len(trained) == len(shape):
+            available = shape[trained.index("C")] if "C" in trained else 1
+            if available == self.channels or available >= wanted > self.channels:
+                return str(trained)
+        return guess_axes(shape, channels=wanted)
+
     def _planes(self, image: Any, axes: str | None, channels: tuple[int, ...] | None) -> Planes:
         """The image as planes with the model's channels, or an error that says what the model wants."""
         if not hasattr(image, "dtype"):
             image = np.asarray(image)
-        trained = self.training.get("channels")
-        wanted = max(trained) + 1 if trained else self.channels
-        axes = axes or guess_axes(image.shape, channels=wanted)
+        axes = self.axes_for(tuple(image.shape), axes)
         planes = Planes(image, axes, channels)
-        if channels is None and trained and planes.channels > max(trained) and planes.channels != self.channels:
-            planes = Planes(image, axes, tuple(trained))
+        picked = self.training.get("channels")
+        if channels is None and picked and planes.channels > max(picked) and planes.channels != self.channels:
+            planes = Planes(image, axes, tuple(picked))
         if planes.channels != self.channels:
             raise InputError(
                 f"This segmenter was trained on images with {self.channels} channel{'s' * (self.channels != 1)}. "
@@ -286,7 +298,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"{str(path)!r} is damaged or no segmenter; a segmenter is a .safetensors file that this program wrote."
         ) from error
     if KEY not in metadata:
-        raise SegmenterFileError(f"{str(path)!r} holds tensors, but is no segmenter: it was written by another program.")
+        raise SegmenterFileError(
+            f"{str(path)!r} holds tensors, but is no segmenter: it was written by another program."
+        )
     try:
         document: dict[str, Any] = json.loads(metadata[KEY])
         newest = int(document["format"])

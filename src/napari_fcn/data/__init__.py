@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from . import augmentation
-from .axes import Planes, guess_axes, spatial_axes
+from .axes import Planes, check_axes, guess_axes, spatial_axes
 from .classes import ClassTable, LabelClass
 from .normalization import Normalization
 
-__all__ = ["ClassTable", "LabelClass", "Normalization", "Planes", "augmentation", "guess_axes", "spatial_axes"]
+__all__ = [
+    "ClassTable",
+    "LabelClass",
+    "Normalization",
+    "Planes",
+    "augmentation",
+    "check_axes",
+    "guess_axes",
+    "spatial_axes",
+]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -61,7 +61,12 @@ def guess_axes(shape: Sequence[int], *, labels_shape: Sequence[int] | None = Non
     ('YX', 'YXC', 'CYX')
     """
     shape = tuple(shape)
-    candidates = {2: ["YX"], 3: ["YXC", "CYX", "ZYX"], 4: ["ZYXC", "ZCYX", "CZYX", "TZYX"], 5: ["TZYXC", "TZCYX", "TCZYX"]}
+    candidates = {
+        2: ["YX"],
+        3: ["YXC", "CYX", "ZYX"],
+        4: ["ZYXC", "ZCYX", "CZYX", "TZYX"],
+        5: ["TZYXC", "TZCYX", "TCZYX"],
+    }
     possible = candidates.get(len(shape), [])
     if labels_shape is not None:
         fits = [a for a in possible if _spatial_shape(shape, a) == tuple(labels_shape)]
@@ -143,7 +148,6 @@ class Planes:
 
     def __len__(self) -> int:
         return len(self.indices)
-
 
     def read(self, plane: int, rows: slice = slice(None), columns: slice = slice(None)) -> npt.NDArray[Any]:
         """A window of one plane, `(C, h, w)` in the image's dtype; a view where the source allows it."""

@@ -83,7 +83,9 @@ class ClassTable:
         if not values:
             raise InputError("The labels hold no labelled pixel; paint at least two classes.")
         if len(values) == 1:
-            hint = "or say that 0 is a class of its own (zero='background')" if 0 in found and zero == "unlabelled" else ""
+            hint = (
+                "or say that 0 is a class of its own (zero='background')" if 0 in found and zero == "unlabelled" else ""
+            )
             only = "only 0" if values == [0] else f"only the class {values[0]}"
             raise InputError(f"The labels hold {only}; paint at least two classes{', ' + hint if hint else ''}.")
         if len(values) > MOST_CLASSES:

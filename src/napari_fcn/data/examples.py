@@ -131,9 +131,7 @@ def _view(number: int, image: Any, label: npt.NDArray[Any], config: DataConfig) 
     return planes
 
 
-def _judged(
-    planes: Planes, label: npt.NDArray[Any], masks: Sequence[npt.NDArray[np.bool_] | None]
-) -> npt.NDArray[Any]:
+def _judged(planes: Planes, label: npt.NDArray[Any], masks: Sequence[npt.NDArray[np.bool_] | None]) -> npt.NDArray[Any]:
     """The label values on pixels that have data, as one row."""
     if all(mask is None for mask in masks):
         return label

@@ -143,7 +143,11 @@ class PatchSampler:
         return patch[0], indices[0, 0].to(torch.int64)
 
     def _window(
-        self, plane: LabelledPlane, target: npt.NDArray[np.int16], start: npt.NDArray[np.int_], stop: npt.NDArray[np.int_]
+        self,
+        plane: LabelledPlane,
+        target: npt.NDArray[np.int16],
+        start: npt.NDArray[np.int_],
+        stop: npt.NDArray[np.int_],
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]:
         """Standardised values `(C, h, w)` and classes `(h, w)`; beyond the image mirrored values, unlabelled."""
         inside = [slice(max(0, a), min(size, b)) for a, b, size in zip(start, stop, target.shape, strict=True)]

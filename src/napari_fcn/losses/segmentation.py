@@ -28,7 +28,9 @@ def cross_entropy(logits: Tensor, target: Tensor, class_weights: Tensor | None =
     return functional.cross_entropy(logits, target, weight=class_weights)
 
 
-@losses.register("dice", summary="overlap of each class; rare classes count as much as common ones", paper="Milletari et al. 2016")
+@losses.register(
+    "dice", summary="overlap of each class; rare classes count as much as common ones", paper="Milletari et al. 2016"
+)
 def dice(logits: Tensor, target: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """Soft Dice loss with squared denominator, 1 - 2 sum(y p) / (sum(y^2) + sum(p^2)), mean over the classes.
 

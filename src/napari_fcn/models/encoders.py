@@ -40,7 +40,9 @@ class EncoderSource:
     offline: bool = False
 
 
-@weights.register("imagenet", summary="what the encoder learnt from 1.3 million photographs", offline="built-in encoder")
+@weights.register(
+    "imagenet", summary="what the encoder learnt from 1.3 million photographs", offline="built-in encoder"
+)
 def imagenet(source: EncoderSource, in_channels: int, **settings: Any) -> nn.Module:
     """An encoder with ImageNet weights; the first convolution is adapted to the number of channels."""
     if source.smp_name != "tu-tf_efficientnet_lite0":
@@ -91,7 +93,10 @@ _register_hub(
     "convnext_tiny", "modern and large; downloaded once", "Apache-2.0", "Liu et al. 2022, ConvNeXt", "tu-convnext_tiny"
 )
 _register_hub(
-    "mit_b0", "transformer; non-commercial use only; downloaded once", "NVIDIA non-commercial", "Xie et al. 2021, SegFormer"
+    "mit_b0",
+    "transformer; non-commercial use only; downloaded once",
+    "NVIDIA non-commercial",
+    "Xie et al. 2021, SegFormer",
 )
 
 
@@ -207,7 +212,12 @@ def _is_network_error(error: BaseException | None) -> bool:
     """Whether the hub could not be reached: its clients raise many kinds, all of them OSErrors or from their packages."""
     while error is not None:
         package = type(error).__module__.split(".")[0]
-        if isinstance(error, (OSError, TimeoutError)) or package in {"huggingface_hub", "httpx", "httpcore", "requests"}:
+        if isinstance(error, (OSError, TimeoutError)) or package in {
+            "huggingface_hub",
+            "httpx",
+            "httpcore",
+            "requests",
+        }:
             return True
         error = error.__cause__
     return False
@@ -230,7 +240,9 @@ def _load_lite0(encoder: Any, in_channels: int) -> None:
     renamed[first] = adapt_first_convolution(renamed[first], in_channels)
     for name, tensor in renamed.items():
         if tensor.shape != wanted[name].shape:
-            raise InputError(f"The built-in weights do not fit timm's {name}; use a timm version that this package tests.")
+            raise InputError(
+                f"The built-in weights do not fit timm's {name}; use a timm version that this package tests."
+            )
     encoder.model.load_state_dict(renamed)
 
 

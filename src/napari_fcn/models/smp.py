@@ -70,7 +70,7 @@ def deeplabv3plus(spec: NetworkSpec, weights_name: str) -> Network:
 
 
 def _network(name: str, spec: NetworkSpec, weights_name: str, *, stride: int, **settings: Any) -> Network:
-    """smp's model `name` with its encoder replaced by ours, which may carry the built-in weights.
+    """Smp's model `name` with its encoder replaced by ours, which may carry the built-in weights.
 
     smp makes the model with a random encoder, so that decoder and head fit the encoder's channels; encoder settings
     such as dilation are taken over.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Training"]
 
-LARGEST_PATCH = 256
+LARGEST_PATCH = 192
 VALIDATIONS = 10
 """How often the network is scored, at most."""
 VALIDATION_SHARE = 0.1
@@ -295,7 +295,7 @@ class Training:
 
 
 def _patch_size(examples: Examples) -> int:
-    """A multiple of 32 that most images hold, at most 256."""
+    """A multiple of 32 that most images hold, at most 192."""
     sides = sorted(min(plane.target.shape) for plane in examples.planes)
     return int(np.clip(-(-sides[len(sides) // 2] // 32) * 32, 64, LARGEST_PATCH))
 
