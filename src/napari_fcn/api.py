@@ -30,8 +30,8 @@ def train(
 
     Parameters
     ----------
-    images : an array or a list of arrays of any integer or float dtype, with the axes in the option `axes` (guessed when
-        that is not given). Sizes may differ, channels may not.
+    images : an array or a list of arrays of any integer or float dtype, with the axes in the option `axes`, guessed
+        when that is not given. Sizes may differ, channels may not.
     labels : integers, an array or a list like `images`, each of its image's shape without C. What 0 means is the
         option `zero`.
     validation_data : (images, labels) to measure progress on; without it, blocks of the labels are held out.
@@ -39,8 +39,8 @@ def train(
     pixel_size : micrometres or map units a pixel, for the record.
     on_event : called with each event of the training, see `napari_fcn.training.events`. KeyboardInterrupt stops and
         is raised again; to keep what was learnt then, use `prepare_training`.
-    options : the fields of `ModelConfig`, `DataConfig` and `TrainingConfig`, such as `architecture`, `transfer`, `zero`,
-        `time_budget`.
+    options : the fields of `ModelConfig`, `DataConfig` and `TrainingConfig`, such as `architecture`, `transfer`,
+        `zero` and `time_budget`.
 
     Returns
     -------

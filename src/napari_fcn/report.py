@@ -48,7 +48,7 @@ def training_report(path: str | Path, events: Sequence[Any], panels: Sequence[Pa
 
     rows = max(1, len(panels))
     figure = Figure(figsize=(10.5, 2.6 + 2.7 * rows), layout="constrained", dpi=120)
-    examples, curves = figure.subfigures(2, 1, height_ratios=[2.7 * rows, 2.6])
+    examples, curves = np.ravel(figure.subfigures(2, 1, height_ratios=[2.7 * rows, 2.6]))
     grid = examples.subplots(rows, 3, squeeze=False)
     for panel, axes in zip(panels, grid, strict=False):
         pictures = (display(panel.image), _colored(panel.truth, classes), _colored(panel.prediction, classes))
@@ -136,7 +136,7 @@ def display(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     values = np.where(np.isfinite(shown), shown, np.nan).astype(np.float32)
     low, high = np.nanpercentile(values, [1, 99], axis=(1, 2), keepdims=True)
     stretched = (values - low) / np.maximum(high - low, 1e-6)
-    return np.moveaxis(np.nan_to_num(stretched).clip(0, 1), 0, -1)
+    return np.moveaxis(np.nan_to_num(stretched).clip(0, 1), 0, -1).astype(np.float32)
 
 
 def _colored(labels: npt.NDArray[Any], classes: ClassTable) -> npt.NDArray[np.float64]:

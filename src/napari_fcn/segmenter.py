@@ -228,8 +228,8 @@ class Segmenter:
         ]
         if self.history:
             lines.append(
-                f"trained {self.history['seconds']:.0f} s, {self.history['steps']} steps ({self.training.get('transfer')}), "
-                f"{self.history['date'][:10]}"
+                f"trained {self.history['seconds']:.0f} s, {self.history['steps']} steps "
+                f"({self.training.get('transfer')}), {self.history['date'][:10]}"
             )
             score = (self.history.get("scores") or {}).get("mean_iou")
             if score is not None:
@@ -292,7 +292,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a dictionary
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
     except (SafetensorError, OSError, ValueError) as error:
         raise SegmenterFileError(
             f"{str(path)!r} is damaged or no segmenter; a segmenter is a .safetensors file that this program wrote."

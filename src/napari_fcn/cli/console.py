@@ -56,7 +56,7 @@ class ProgressBar:
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[Callable[[], bool]]:
-    """While this is open, the first Ctrl-C is only remembered, and the given function tells; a second one stops hard."""
+    """While this is open, the first Ctrl-C is only remembered, and the given function tells; the next one stops."""
     asked = False
 
     def remember(number: int, frame: FrameType | None) -> None:

@@ -48,7 +48,8 @@ def models(arguments: Namespace) -> int:
             facts = [str(entry[fact]) for fact in ("paper", "licence") if fact in entry]
             if kind == "encoders":
                 facts.append("works offline" if entry["offline"] else "needs a network once")
-            lines.append(f"  {entry['name']:<{width}}  {entry['summary']}{f' [{"; ".join(facts)}]' if facts else ''}")
+            behind = f" [{'; '.join(facts)}]" if facts else ""
+            lines.append(f"  {entry['name']:<{width}}  {entry['summary']}{behind}")
     lines.append("More encoders: every name that segmentation-models-pytorch or timm knows.")
     show(document, "\n".join(lines), arguments.json)
     return 0
@@ -138,8 +139,8 @@ def predict(arguments: Namespace) -> int:
     scores: Sequence[Path | None] = [None] * len(files)
     if arguments.probabilities:
         scores = output_paths(arguments.probabilities, files, kind="probabilities")
-        for path in scores:
-            check_output(path, arguments.overwrite)  # type: ignore[arg-type]  # a path for each file here
+        for path in output_paths(arguments.probabilities, files, kind="probabilities"):
+            check_output(path, arguments.overwrite)
     segmenter = Segmenter.load(arguments.model)
     begin = time.perf_counter()
     with ProgressBar("segmenting") as bar:

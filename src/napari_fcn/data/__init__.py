@@ -1,4 +1,4 @@
-"""What a network sees: axes, classes, normalisation, patches and their variation. Importing it does not import torch."""
+"""What a network sees: axes, classes, normalisation, patches and how they are varied. Does not import torch."""
 
 from __future__ import annotations
 

@@ -142,7 +142,8 @@ class ClassTable:
     def to_values(self, indices: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Label values of class indices; -1 becomes `nodata_value`."""
         table = np.array([*self.values, self.nodata_value], dtype=self.dtype)
-        return table[indices]
+        values: npt.NDArray[Any] = table[indices]
+        return values
 
     def to_json(self) -> list[dict[str, Any]]:
         """The table as a list of {value, name, color}."""

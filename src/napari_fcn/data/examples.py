@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..config import DataConfig
 from ..errors import InputError
-from .axes import Planes, guess_axes, spatial_axes
+from .axes import Planes, guess_axes
 from .classes import ClassTable, check_labels
 from .normalization import Normalization, Statistics, missing, statistics
 
@@ -125,8 +125,8 @@ def _view(number: int, image: Any, label: npt.NDArray[Any], config: DataConfig) 
     planes = Planes(image, axes, config.channels)
     if planes.spatial_shape != label.shape:
         raise InputError(
-            f"Labels must have the image's shape without its channels ({spatial_axes(planes.axes)}): image {number + 1} "
-            f"with axes {planes.axes} needs labels of shape {planes.spatial_shape}. Got {label.shape}."
+            f"Labels must have the image's shape without its channels: image {number + 1} with axes {planes.axes} needs "
+            f"labels of shape {planes.spatial_shape}. Got {label.shape}."
         )
     return planes
 

@@ -69,31 +69,27 @@ def predict_strips(
         From the top, together the whole plane.
     """
     weights = np.outer(blending_profile(grid.tile)[: grid.tile_height], blending_profile(grid.tile)[: grid.tile_width])
-    sums: npt.NDArray[np.float32] | None = None
+    sums = np.zeros((0, grid.tile_height, grid.width), np.float32)
     total = np.zeros((grid.tile_height, grid.width), np.float32)
-    gone: npt.NDArray[np.bool_] | None = None
     before = 0
-    for top, first, end in grid.strips():
+    for top, end in grid.strips():
         window = image.read(plane, rows=slice(top, top + grid.tile_height))
         values, missing = normalization.apply(window, channel_statistics)
-        if sums is not None:
-            _shift(sums, top - before)
-            _shift(total, top - before)
+        _shift(sums, top - before)
+        _shift(total, top - before)
         before = top
         for left, probabilities in _predict_tiles(network, values, grid, engine, missing):
             columns = slice(left, left + grid.tile_width)
-            if sums is None:
+            if not len(sums):
                 sums = np.zeros((probabilities.shape[0], grid.tile_height, grid.width), np.float32)
             sums[:, :, columns] += weights * probabilities
             total[:, columns] += weights
-        done = end - first
+        done = end - top
         gone = None if missing is None else missing[:done]
-        if sums is None:
-            raise AssertionError("a row of tiles without tiles")
         result = sums[:, :done] / total[:done]
         if gone is not None:
             result[:, gone] = 0
-        yield Strip(slice(first, end), result, gone)
+        yield Strip(slice(top, end), result, gone)
 
 
 def _shift(rows: npt.NDArray[np.float32], count: int) -> None:

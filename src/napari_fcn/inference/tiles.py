@@ -35,7 +35,8 @@ def blending_profile(tile: int) -> npt.NDArray[np.float32]:
     A tile's weight is the outer product of the profile with itself, as in nnU-Net (Isensee et al. 2021).
     """
     position = (np.arange(tile) + 0.5 - tile / 2) / (tile / 8)
-    return np.maximum(np.exp(-0.5 * position**2), 1e-3).astype(np.float32)
+    profile: npt.NDArray[np.float32] = np.maximum(np.exp(-0.5 * position**2), 1e-3).astype(np.float32)
+    return profile
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,6 @@ class TileGrid:
         """First pixel columns of the columns of tiles."""
         return starts(self.width, self.tile, self.overlap)
 
-    def strips(self) -> Iterator[tuple[int, int, int]]:
-        """For each row of tiles its first pixel row, and the pixel rows [from, to) that no later row of tiles touches."""
-        for number, top in enumerate(self.rows):
-            last = number + 1 == len(self.rows)
-            yield top, top, self.height if last else self.rows[number + 1]
+    def strips(self) -> Iterator[tuple[int, int]]:
+        """For each row of tiles its first pixel row, and the end of the pixel rows that no later row of tiles touches."""
+        yield from zip(self.rows, [*self.rows[1:], self.height], strict=True)

@@ -209,7 +209,7 @@ def _from_hub(source: EncoderSource, in_channels: int, **settings: Any) -> nn.Mo
 
 
 def _is_network_error(error: BaseException | None) -> bool:
-    """Whether the hub could not be reached: its clients raise many kinds, all of them OSErrors or from their packages."""
+    """Whether the hub could not be reached: its clients raise OSErrors and errors of their own packages."""
     while error is not None:
         package = type(error).__module__.split(".")[0]
         if isinstance(error, (OSError, TimeoutError)) or package in {

@@ -37,7 +37,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Step:
-    """One step is done: its number from 1, the loss, the decoder's learning rate, seconds so far, progress in [0, 1]."""
+    """One step is done: its number from 1, loss, the decoder's learning rate, seconds so far, progress in [0, 1]."""
 
     step: int
     loss: float

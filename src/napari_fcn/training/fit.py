@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -98,6 +98,7 @@ class Training:
         self._start: Scores | None = None
         self._best_scores: Scores | None = None
         self._step = 0
+        self._scored_step = 0
         self._begin = time.perf_counter()
 
     def _build(self) -> Any:
@@ -127,9 +128,7 @@ class Training:
         except BaseException:
             self._end("cancelled")
             raise
-        self._end("completed")
-        assert self.result is not None  # noqa: S101: set by _end, for the type checker
-        yield self.result
+        yield self._end("completed")
 
     def segmenter(self) -> Segmenter:
         """The segmenter with the best weights so far, a copy: training on does not change it."""
@@ -207,7 +206,7 @@ class Training:
             with engine.autocast():
                 logits = network(engine.put(patches))
             loss = loss_of(logits.float(), engine.put(target), class_weights)
-            scaler.scale(loss).backward()
+            torch.autograd.backward(scaler.scale(loss))
             scaler.unscale_(optimizer)
             norm = torch.nn.utils.clip_grad_norm_([p for p in network.parameters() if p.requires_grad], 1.0)
             diverged = 0 if bool(torch.isfinite(norm)) else diverged + 1
@@ -223,10 +222,8 @@ class Training:
             if milestones and progress >= milestones[0]:
                 milestones = [milestone for milestone in milestones if milestone > progress]
                 yield self._validate()
-        if self._best_step != self._step and self._scored_step != self._step:
+        if not self.validation.empty and self._scored_step != self._step:
             yield self._validate()
-
-    _scored_step = 0
 
     def _validate(self) -> Validated:
         """Score the present weights, and keep them when they are the best so far."""
@@ -242,7 +239,7 @@ class Training:
         self._best_step = self._step
         self._best = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
 
-    def _end(self, reason: Any) -> None:
+    def _end(self, reason: Literal["completed", "cancelled"]) -> Finished:
         """Settle on the weights to keep, and say how it went."""
         if self._step and self._scored_step != self._step:
             if self.validation.empty:
@@ -258,6 +255,7 @@ class Training:
             best=self._best_scores,
             summary=_summary(self._start, self._best_scores, self._step),
         )
+        return self.result
 
     def _planned_steps(self) -> int | None:
         config = self.config
@@ -305,8 +303,8 @@ def _fingerprint(examples: Examples) -> str:
     digest = hashlib.sha256()
     for plane in examples.planes:
         digest.update(repr((plane.values.shape, str(plane.values.dtype))).encode())
-        digest.update(np.ascontiguousarray(plane.values))
-        digest.update(plane.target)
+        digest.update(np.ascontiguousarray(plane.values).tobytes())
+        digest.update(plane.target.tobytes())
     return digest.hexdigest()
 
 
