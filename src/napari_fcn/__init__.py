@@ -10,6 +10,8 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from . import llvm_clash
+
 if TYPE_CHECKING:
     from .api import evaluate, prepare_training, train
     from .errors import FcnError, InputError
@@ -30,6 +32,9 @@ _HOMES = {
     "prepare_training": ".api",
     "train": ".api",
 }
+
+# Before anything can import torch, and in napari that is after its window was drawn.
+llvm_clash.prevent()
 
 
 def __getattr__(name: str) -> Any:
