@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InputError
 from .image_file import ImageFile
@@ -23,11 +25,15 @@ def read_numpy(path: Path, *, labels: bool = False) -> ImageFile:
     path : the file.
     labels : look for labels, label, mask, masks, msk or arr_0 in a .npz instead.
     """
-    if path.suffix.lower() == ".npy":
-        return ImageFile(path, np.load(path, allow_pickle=False), None)
-    with np.load(path, allow_pickle=False) as archive:
-        if isinstance(archive, np.ndarray):
-            raise InputError(f"{str(path)!r} is a single array, not an archive of arrays; rename it to '.npy'.")
+    with path.open("rb") as stream:  # numpy leaves a damaged file open
+        loaded = np.load(stream, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return ImageFile(path, loaded, None)
+        return ImageFile(path, _choose(path, loaded, labels), None)
+
+
+def _choose(path: Path, archive: Any, labels: bool) -> npt.NDArray[Any]:
+    with archive:
         keys = list(archive.keys())
         wanted = _LABEL_KEYS if labels else _IMAGE_KEYS
         chosen = keys[0] if len(keys) == 1 else next((key for key in wanted if key in keys), None)
@@ -36,4 +42,5 @@ def read_numpy(path: Path, *, labels: bool = False) -> ImageFile:
                 f"{str(path)!r} holds the arrays {', '.join(map(repr, keys)) or '(none)'}; "
                 f"name the one to use {wanted[0]!r}, or save it alone."
             )
-        return ImageFile(path, archive[chosen], None)
+        array: npt.NDArray[Any] = archive[chosen]
+        return array

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -52,8 +53,12 @@ def _pillow(path: Path, kind: str, labels: bool) -> npt.NDArray[np.generic]:
     from PIL.PngImagePlugin import PngImageFile
 
     # Not Image.open, which refuses large pictures: those are what this package is for.
-    openers: dict[str, Callable[[Path], PillowFile]] = {"PNG": PngImageFile, "JPEG": JpegImageFile, "BMP": BmpImageFile}
-    with openers[kind](path) as picture:
+    openers: dict[str, Callable[[BinaryIO], PillowFile]] = {
+        "PNG": PngImageFile,
+        "JPEG": JpegImageFile,
+        "BMP": BmpImageFile,
+    }
+    with path.open("rb") as stream, openers[kind](stream) as picture:
         picture.load()
         match picture.mode:
             case "P" if labels:
