@@ -97,6 +97,7 @@ from pathlib import Path
 import napari
 import napari_fcn
 from npe2 import PluginManager
+from qtpy.QtWidgets import QApplication
 
 assert Path(napari_fcn.__file__).is_relative_to(sys.prefix), napari_fcn.__file__
 plugins = PluginManager.instance()
@@ -108,6 +109,7 @@ for name in ("landsat", "nuclei"):
     assert viewer.open_sample("napari-fcn", name), name
 for name in ("Train", "Segment"):
     dock, widget = viewer.window.add_plugin_dock_widget("napari-fcn", name)
+    QApplication.processEvents()
     assert dock.isVisible(), name
 viewer.close()
 print("opened")
