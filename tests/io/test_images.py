@@ -230,7 +230,7 @@ def test_zarr_stays_on_the_disk(tmp_path, version):
     else:
         zarr.create_array(path, data=STACK, zarr_format=2, attributes={"_ARRAY_DIMENSIONS": names})
     file = read_image(path)
-    assert isinstance(file.array, zarr.Array)
+    assert not isinstance(file.array, np.ndarray)
     assert file.axes == "CYX"
     np.testing.assert_array_equal(file.array[:], STACK)
     zarr.create_array(str(tmp_path / "b.zarr"), data=STACK, zarr_format=version)
@@ -277,6 +277,25 @@ def test_zarr_group_without_an_image(tmp_path):
     group.create_array("two", data=GREY)
     with pytest.raises(InputError, match="'one', 'two'"):
         read_image(tmp_path / "a.zarr")
+
+
+def test_damaged_chunk_of_a_zarr_is_an_input_error_when_it_is_read(tmp_path):
+    zarr.create_array(str(tmp_path / "a.zarr"), data=STACK, chunks=STACK.shape)
+    chunk = next(path for path in (tmp_path / "a.zarr" / "c").rglob("*") if path.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:50])
+    file = read_image(tmp_path / "a.zarr")
+    with pytest.raises(InputError, match=r"a\.zarr"):
+        file.array[0]
+    for read in (read_labels, lambda path: read_image(path, lazy=False)):
+        with pytest.raises(InputError, match=r"a\.zarr"):
+            read(tmp_path / "a.zarr")
+
+
+def test_zarr_can_be_read_like_any_other_file(tmp_path):
+    zarr.create_array(str(tmp_path / "a.zarr"), data=STACK[None, None], dimension_names=list("tczyx"))
+    check_array = read_image(tmp_path / "a.zarr", lazy=False)
+    assert check_array.axes == "ZYX"
+    np.testing.assert_array_equal(check_array.array, STACK)
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"zarr_format": 9, "node_type": "array"}', "[]"])

@@ -195,6 +195,13 @@ def test_link_is_followed_and_rights_are_those_of_new_files(tmp_path):
     assert (tmp_path / "real.png").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+def test_result_has_the_rights_of_any_new_file(tmp_path):
+    with atomic(tmp_path / "a") as temporary:
+        temporary.touch(mode=0o600)
+    (tmp_path / "plain").write_text("x")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_long_names_can_be_written(tmp_path):
     write_labels(tmp_path / f"{'a' * 250}.png", LABELS)
     with pytest.raises(OutputError, match="too long"):

@@ -6,13 +6,14 @@ from .atomic import atomic, check_output
 from .files import FORMATS, find_files, output_paths, pair_by_stem, stem
 from .image_file import ImageFile, PixelSize
 from .images import read_image, read_labels
-from .write import write_array, write_labels
+from .write import check_labels_format, write_array, write_labels
 
 __all__ = [
     "FORMATS",
     "ImageFile",
     "PixelSize",
     "atomic",
+    "check_labels_format",
     "check_output",
     "find_files",
     "output_paths",

@@ -11,6 +11,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,7 +61,10 @@ def atomic(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
     try:
         with _translated(shown):
             made = _make_parents(target.parent)
+            rights = _rights_of_new_files(temporary)
             yield temporary
+            if temporary.is_file():  # some libraries make files that nobody else may read
+                temporary.chmod(rights)
             _flush(temporary)
             _replace(temporary, target)
     except BaseException:
@@ -134,6 +138,13 @@ def _make_parents(folder: Path) -> list[Path]:
             each.rmdir()
         raise
     return made
+
+
+def _rights_of_new_files(unused: Path) -> int:
+    unused.touch(exist_ok=False)
+    rights = stat.S_IMODE(unused.stat().st_mode)
+    unused.unlink()
+    return rights
 
 
 def _flush(path: Path) -> None:

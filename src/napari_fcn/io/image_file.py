@@ -63,7 +63,7 @@ class ImageFile:
     Attributes
     ----------
     path : where it was read from.
-    array : the pixels; a Zarr array stays on the disk, everything else is a numpy array.
+    array : the pixels, a numpy array; of a Zarr a `StoredArray` that reads what it is sliced for.
     axes : one letter of `TZCYX` for each axis of `array`, or None when the file does not say and it is not obvious.
     channel_names : names of the channels, or None.
     pixel_size : or None when the file does not say.

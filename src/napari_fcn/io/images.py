@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,18 @@ from .image_file import ImageFile, complete
 __all__ = ["read_image", "read_labels"]
 
 
-def read_image(path: str | Path) -> ImageFile:
+def read_image(path: str | Path, *, lazy: bool = True) -> ImageFile:
     """Read an image: PNG, JPEG, BMP, TIFF, OME-TIFF, GeoTIFF, .npy, .npz, Zarr or OME-Zarr.
 
-    Palettes become RGB, an alpha channel that says how opaque pixels are is dropped, axes of size 1 are squeezed. A
-    Zarr array is opened, not read: `array` is its full resolution with all axes. Where a file does not name its axes,
-    two are YX, and three of which the last has size 3 or 4 are YXC when they are uint8 or uint16.
+    Palettes become RGB, an alpha channel that says how opaque pixels are is dropped, axes of size 1 are squeezed. Where
+    a file does not name its axes, two are YX, and three of which the last has size 3 or 4 are YXC when they are uint8
+    or uint16.
+
+    Parameters
+    ----------
+    path : the file.
+    lazy : open a Zarr without reading it: `array` is its full resolution with all axes, also those of size 1, and
+        reads what it is sliced for. Otherwise it is read like every other file.
 
     Raises
     ------
@@ -37,7 +44,8 @@ def read_image(path: str | Path) -> ImageFile:
     >>> file.array.shape, file.axes
     ((40, 50, 3), 'YXC')
     """
-    return _read(Path(path), labels=False)
+    file = _read(Path(path), labels=False)
+    return file if lazy else _in_memory(file)
 
 
 def read_labels(path: str | Path) -> npt.NDArray[np.integer]:
@@ -64,11 +72,15 @@ def read_labels(path: str | Path) -> npt.NDArray[np.integer]:
             f"Labels must be whole numbers, and {str(path)!r} holds {file.array.dtype} values; "
             "convert them first, for example with labels.astype('uint8')."
         )
-    with _readable(path):
-        array = np.asarray(file.array[...])
-    while array.ndim > 2 and 1 in array.shape:  # of a Zarr, which is not squeezed before it is read
-        array = array.squeeze(array.shape.index(1))
+    array: npt.NDArray[np.integer] = _in_memory(file).array
     return array.astype(np.uint8) if array.dtype.kind == "b" else array
+
+
+def _in_memory(file: ImageFile) -> ImageFile:
+    if isinstance(file.array, np.ndarray):
+        return file
+    with _readable(file.path):
+        return complete(replace(file, array=np.asarray(file.array[...])))
 
 
 def _read(path: Path, labels: bool) -> ImageFile:

@@ -14,7 +14,7 @@ from .atomic import atomic
 from .files import WRITABLE, suffix
 from .image_file import AXES
 
-__all__ = ["write_array", "write_labels"]
+__all__ = ["check_labels_format", "write_array", "write_labels"]
 
 _CLASSIC_TIFF = 2**32 - 2**25  # bytes that fit, with some room for directories
 
@@ -48,8 +48,10 @@ def write_labels(path: str | Path, labels: npt.ArrayLike, *, axes: str | None = 
         array = array.astype(np.uint8)
     if array.dtype.kind not in "iu":
         raise OutputError(f"Labels must be whole numbers to be written. Got {array.dtype}.")
-    if suffix(path) == ".png":
-        array = _fit_png(Path(path), array)
+    low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    check_labels_format(path, array.shape, low, high)
+    if suffix(path) == ".png" and array.dtype not in (np.uint8, np.uint16):
+        array = array.astype(np.uint8 if high < 256 else np.uint16)
     _write(Path(path), array, axes or "TZYX"[-array.ndim :], overwrite)
 
 
@@ -76,18 +78,24 @@ def write_array(path: str | Path, array: npt.ArrayLike, *, axes: str, overwrite:
     _write(Path(path), numbers, axes, overwrite)
 
 
-def _fit_png(path: Path, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if labels.ndim != 2:
+def check_labels_format(path: str | Path, shape: tuple[int, ...], low: int, high: int) -> None:
+    """Raise `OutputError` when the format of `path` cannot hold labels of this shape with values from low to high.
+
+    Call it before the work whose result goes there.
+    """
+    if suffix(path) not in WRITABLE:
+        raise OutputError(f"{str(path)!r} has no suffix that can be written; use one of {', '.join(WRITABLE)}.")
+    if suffix(path) != ".png":
+        return
+    if len(shape) != 2:
         raise OutputError(
-            f"A PNG holds one plane, and the labels have shape {labels.shape}; give {str(path)!r} the suffix '.tif'."
+            f"A PNG holds one plane, and the labels have shape {shape}; give {str(path)!r} the suffix '.tif'."
         )
-    low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
     if low < 0 or high > 65535:
         raise OutputError(
             f"A PNG holds values from 0 to 65535, and the labels go from {low} to {high}; "
             f"give {str(path)!r} the suffix '.tif'."
         )
-    return labels if labels.dtype in (np.uint8, np.uint16) else labels.astype(np.uint8 if high < 256 else np.uint16)
 
 
 def _write(path: Path, array: npt.NDArray[Any], axes: str, overwrite: bool) -> None:

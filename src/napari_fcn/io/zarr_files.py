@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import zarr
 
 from ..errors import InputError
 from .image_file import AXES, ImageFile, PixelSize, unit_name
 
-__all__ = ["read_zarr"]
+__all__ = ["StoredArray", "read_zarr"]
 
 # Names of dimensions that other programs use for the axes of an image.
 _WORDS = {
@@ -25,13 +27,39 @@ _WORDS = {
 _NAMES = {name: letter for letter, words in _WORDS.items() for name in (letter.lower(), *words)}
 
 
+class StoredArray:
+    """A Zarr array on the disk; a damaged chunk is an `InputError` when it is read.
+
+    It has `shape`, `dtype`, `ndim`, `chunks` and slicing; `source` is the Zarr array.
+    """
+
+    def __init__(self, path: Path, source: zarr.Array[Any]) -> None:
+        self.path, self.source = path, source
+        self.shape: tuple[int, ...] = source.shape
+        self.dtype: np.dtype[Any] = source.dtype
+        self.ndim: int = source.ndim
+        self.chunks: tuple[int, ...] = source.chunks
+
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            return self.source[key]
+        except (IndexError, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - each compression has errors of its own
+            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+            raise InputError(f"A chunk of {str(self.path)!r} is damaged: {reason}.") from None
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.asarray(self[...], dtype=dtype)
+
+
 def read_zarr(path: Path) -> ImageFile:
     """Open the array at `path`, or the full resolution of the OME-Zarr there; nothing is read into memory."""
     node = zarr.open(str(path), mode="r")
     if isinstance(node, zarr.Group) and "bioformats2raw.layout" in _ome(node):
         node = node["0"]
     if isinstance(node, zarr.Array):
-        return ImageFile(path, node, _letters(_dimensions(node)))
+        return ImageFile(path, StoredArray(path, node), _letters(_dimensions(node)))
     scales = _ome(node).get("multiscales")
     if scales:
         return _open_ome(path, node, scales[0])
@@ -55,7 +83,7 @@ def _open_ome(path: Path, group: zarr.Group, scale: Mapping[str, Any]) -> ImageF
         axes = None
     channels = _ome(group).get("omero", {}).get("channels") or []
     names = tuple(str(channel["label"]) for channel in channels if "label" in channel)
-    return ImageFile(path, array, axes, names or None, _pixel_size(axes, entries, scale, dataset))
+    return ImageFile(path, StoredArray(path, array), axes, names or None, _pixel_size(axes, entries, scale, dataset))
 
 
 def _pixel_size(
