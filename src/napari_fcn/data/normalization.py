@@ -69,7 +69,7 @@ def statistics(images: Sequence[Planes], nodata: float | None) -> Statistics:
     low, high = np.percentile(values, [0.1, 99.9], axis=1, keepdims=True)
     values = values.clip(low, high).astype(np.float64)
     mean, std = values.mean(axis=1), values.std(axis=1)
-    std[std <= 1e-6 * np.maximum(1.0, np.abs(mean))] = 1.0
+    std[std <= 1e-12 * np.abs(mean)] = 1.0
     return Statistics(mean, std)
 
 

@@ -1,0 +1,43 @@
+"""Tiles cover everything, overlap enough, and are as few as they can be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_fcn.inference.tiles import TileGrid, blending_profile, starts
+
+sizes = st.integers(1, 3000)
+tiles = st.integers(64, 512)
+
+
+@given(sizes, tiles, st.integers(0, 32))
+def test_tiles_cover_and_overlap(length: int, tile: int, overlap: int) -> None:
+    first = starts(length, tile, overlap)
+    ends = [start + min(tile, length) for start in first]
+    assert first[0] == 0
+    assert ends[-1] == length
+    assert all(end - start >= overlap for end, start in zip(ends, first[1:], strict=False))
+    fewest = 1 if length <= tile else -(-(length - overlap) // (tile - overlap))
+    assert len(first) == fewest
+
+
+@given(sizes, sizes, tiles, st.integers(0, 32))
+def test_strips_are_the_plane_once(height: int, width: int, tile: int, overlap: int) -> None:
+    grid = TileGrid(height, width, tile, overlap)
+    done = 0
+    for top, end in grid.strips():
+        assert top == done
+        assert end > top
+        assert end <= top + grid.tile_height
+        done = end
+    assert done == height
+
+
+def test_the_profile_is_a_gaussian_of_an_eighth() -> None:
+    profile = blending_profile(256)
+    assert profile[128 + 32] / profile[128] == pytest.approx(np.exp(-0.5), rel=0.02)
+    np.testing.assert_allclose(profile, profile[::-1])
+    assert profile.min() > 0
