@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Panel", "evaluation_report", "training_report"]
 
 UNKNOWN = "#00000000"
+READABLE_CLASSES = 25
+"""With more than these, numbers in the confusion matrix would be too small to read."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def training_report(path: str | Path, events: Sequence[Any], panels: Sequence[Pa
 
     rows = max(1, len(panels))
     figure = Figure(figsize=(10.5, 2.6 + 2.7 * rows), layout="constrained", dpi=120)
-    examples, curves = np.ravel(figure.subfigures(2, 1, height_ratios=[2.7 * rows, 2.6]))
+    examples, curves = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.7 * rows, 2.6])[:, 0]
     grid = examples.subplots(rows, 3, squeeze=False)
     for panel, axes in zip(panels, grid, strict=False):
         pictures = (display(panel.image), _colored(panel.truth, classes), _colored(panel.prediction, classes))
@@ -57,7 +59,8 @@ def training_report(path: str | Path, events: Sequence[Any], panels: Sequence[Pa
             place.set_title(title, fontsize=9)
     for place in grid.flat:
         place.set_axis_off()
-    patches = [Patch(facecolor=entry.color, label=entry.name) for entry in classes]
+    present = {int(value) for panel in panels for part in (panel.truth, panel.prediction) for value in np.unique(part)}
+    patches = [Patch(facecolor=entry.color, label=entry.name) for entry in classes if entry.value in present]
     examples.legend(handles=patches, loc="outside lower center", ncols=min(6, len(patches)), fontsize=8, frameon=False)
     _curves(curves.subplots(1, 2), events, classes)
     _save(figure, path)
@@ -69,7 +72,8 @@ def _curves(places: Sequence[Axes], events: Sequence[Any], classes: ClassTable) 
     scored = [event for event in events if hasattr(event, "scores")]
     loss, score = places
     seconds = [event.seconds for event in steps]
-    loss.plot(seconds, [event.loss for event in steps], color="0.75", linewidth=0.8)
+    marker = "." if len(steps) < 3 else ""  # a line through one point is not seen
+    loss.plot(seconds, [event.loss for event in steps], color="0.75", linewidth=0.8, marker=marker)
     loss.plot(seconds, _smooth([event.loss for event in steps]), color="0.2", linewidth=1.5)
     loss.set(xlabel="seconds", ylabel="loss", ylim=(0, None))
     for index, entry in enumerate(classes):
@@ -101,22 +105,23 @@ def evaluation_report(path: str | Path, scores: Scores) -> None:
     from matplotlib.figure import Figure
 
     names = [row.name for row in scores.classes]
-    size = 2.5 + 0.45 * len(names)
+    size = 2.5 + 0.45 * min(len(names), READABLE_CLASSES)
     figure = Figure(figsize=(2.4 * size, size), layout="constrained", dpi=120)
     matrix, bars = figure.subplots(1, 2)
     counts = np.array(scores.confusion, dtype=float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     matrix.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(shares.shape):
+    for row, column in np.ndindex(shares.shape if len(names) <= READABLE_CLASSES else (0, 0)):
         shade = "white" if shares[row, column] > 0.6 else "black"
         matrix.text(column, row, f"{shares[row, column]:.2f}", ha="center", va="center", fontsize=8, color=shade)
-    matrix.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
-    matrix.set_yticks(range(len(names)), names, fontsize=8)
+    small = 8 if len(names) <= READABLE_CLASSES else 200 / len(names)
+    matrix.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=small)
+    matrix.set_yticks(range(len(names)), names, fontsize=small)
     matrix.set(xlabel="prediction", ylabel="truth", title="part of the true pixels")
     position = np.arange(len(names))
     bars.barh(position - 0.2, [row.iou for row in scores.classes], height=0.38, label="IoU", color="#3182bd")
     bars.barh(position + 0.2, [row.dice for row in scores.classes], height=0.38, label="Dice", color="#9ecae1")
-    bars.set_yticks(position, names, fontsize=8)
+    bars.set_yticks(position, names, fontsize=small)
     bars.invert_yaxis()
     bars.set(xlim=(0, 1), title=f"mean IoU {scores.mean_iou:.3f}, pixel accuracy {scores.pixel_accuracy:.3f}")
     bars.legend(fontsize=8, frameon=False, loc="lower right")
@@ -132,11 +137,12 @@ def display(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """
     shown = image[[0, 0, 0]] if image.shape[0] < 3 else image[:3]
     if image.dtype == np.uint8 and image.shape[0] in (3, 4):
-        return np.moveaxis(shown, 0, -1).astype(np.float32) / 255
+        return (np.moveaxis(shown, 0, -1) / np.float32(255)).astype(np.float32)
     values = np.where(np.isfinite(shown), shown, np.nan).astype(np.float32)
     low, high = np.nanpercentile(values, [1, 99], axis=(1, 2), keepdims=True)
     stretched = (values - low) / np.maximum(high - low, 1e-6)
-    return np.moveaxis(np.nan_to_num(stretched).clip(0, 1), 0, -1).astype(np.float32)
+    picture: npt.NDArray[np.float32] = np.moveaxis(np.nan_to_num(stretched).clip(0, 1), 0, -1).astype(np.float32)
+    return picture
 
 
 def _colored(labels: npt.NDArray[Any], classes: ClassTable) -> npt.NDArray[np.float64]:

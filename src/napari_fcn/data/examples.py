@@ -125,8 +125,8 @@ def _view(number: int, image: Any, label: npt.NDArray[Any], config: DataConfig) 
     planes = Planes(image, axes, config.channels)
     if planes.spatial_shape != label.shape:
         raise InputError(
-            f"Labels must have the image's shape without its channels: image {number + 1} with axes {planes.axes} needs "
-            f"labels of shape {planes.spatial_shape}. Got {label.shape}."
+            f"Labels must have the image's shape without its channels: image {number + 1} with axes {planes.axes} "
+            f"needs labels of shape {planes.spatial_shape}. Got {label.shape}."
         )
     return planes
 

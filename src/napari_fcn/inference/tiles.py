@@ -81,5 +81,5 @@ class TileGrid:
         return starts(self.width, self.tile, self.overlap)
 
     def strips(self) -> Iterator[tuple[int, int]]:
-        """For each row of tiles its first pixel row, and the end of the pixel rows that no later row of tiles touches."""
+        """For each row of tiles its first pixel row, and the end of the rows that no later tile touches."""
         yield from zip(self.rows, [*self.rows[1:], self.height], strict=True)
