@@ -122,7 +122,7 @@ def evaluation_report(path: str | Path, scores: Scores) -> None:
     bars.barh(position - 0.2, [row.iou for row in scores.classes], height=0.38, label="IoU", color="#3182bd")
     bars.barh(position + 0.2, [row.dice for row in scores.classes], height=0.38, label="Dice", color="#9ecae1")
     bars.set_yticks(position, names, fontsize=small)
-    bars.invert_yaxis()
+    bars.set_ylim(len(names) - 0.5, -0.5)  # rows beside those of the matrix
     bars.set(xlim=(0, 1), title=f"mean IoU {scores.mean_iou:.3f}, pixel accuracy {scores.pixel_accuracy:.3f}")
     bars.legend(fontsize=8, frameon=False, loc="lower right")
     bars.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,127 @@
+"""Options of the command line, made from the settings' fields: no option is written twice."""
+
+from __future__ import annotations
+
+import json
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..config import Config, Option, options, refuse_unknown
+from ..errors import InputError
+
+__all__ = ["add_setting", "add_settings", "given_settings"]
+
+BUDGETS = ("time_budget", "steps", "epochs")
+
+# How values look, where the kind alone does not say it.
+_METAVARS = {
+    "axes": "AXES",
+    "channels": "0,1,2",
+    "ignore": "VALUE",
+    "loss": "NAME[+NAME]",
+    "time_budget": "SECONDS",
+    "overlap": "PIXELS",
+    "tile_size": "PIXELS",
+    "patch_size": "PIXELS",
+    "validation": "FRACTION|PATH",
+}
+
+
+def add_settings(parser: ArgumentParser, *configs: type[Config]) -> None:
+    """An option for each setting; what is not given stays out of the result, so that defaults stand in one place."""
+    for config in configs:
+        for name in options(config):
+            add_setting(parser, config, name)
+
+
+def add_setting(parser: ArgumentParser, config: type[Config], name: str, explanation: str | None = None) -> None:
+    """An option for one setting, with another explanation than the setting's where it means something else."""
+    default, option = options(config)[name]
+    several: dict[str, Any] = {"nargs": "+", "action": "extend"} if name == "ignore" else {}
+    parser.add_argument(
+        f"--{name.replace('_', '-')}",
+        dest=name,
+        type=_number_or_path if name == "validation" else _CONVERT[option.kind],
+        default=SUPPRESS,
+        metavar=_METAVARS.get(name, {"text": "NAME", "integer": "N", "number": "X", "integers": "N"}[option.kind]),
+        help=_explain(name, default, option, explanation).replace("%", "%%"),
+        **several,
+    )
+
+
+def given_settings(arguments: Namespace, *configs: type[Config]) -> dict[str, Any]:
+    """The settings that were given: in the file named by --config, then on the command line, which wins.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or holds an option that there is not.
+    """
+    known = options(*configs)
+    here = {name: value for name, value in vars(arguments).items() if name in known}
+    settings: dict[str, Any] = {}
+    if getattr(arguments, "config", None):
+        settings = _read_config(Path(arguments.config))
+        refuse_unknown(settings, list(known))
+        if any(name in here for name in BUDGETS):  # one budget replaces the other
+            settings = {name: value for name, value in settings.items() if name not in BUDGETS}
+    settings |= here
+    if "ignore" in here:  # `--ignore 1 2` and `--ignore 1,2` alike
+        settings["ignore"] = tuple(value for group in here["ignore"] for value in group)
+    return settings
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is no JSON file: {error}.") from None
+    if not isinstance(document, dict):
+        raise InputError(f'{str(path)!r} must hold one JSON object, such as {{"steps": 100}}.')
+    return document
+
+
+def _explain(name: str, default: Any, option: Option, explanation: str | None) -> str:
+    text = explanation or option.help
+    if option.choices is not None:
+        text += ": " + (" + " if option.joined else ", ").join(option.names()) + (", ..." if option.open else "")
+    if name == "validation":
+        text += ", or PATH of images to measure on, which have their labels among --labels"
+    return text if default is None or default == () else f"{text} ({default})"
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentTypeError(f"must be a whole number; got {text!r}") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"must be a number; got {text!r}") from None
+
+
+def _integers(text: str) -> tuple[int, ...]:
+    return tuple(_integer(part) for part in text.split(","))
+
+
+def _number_or_path(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+_CONVERT: dict[str, Callable[[str], Any]] = {
+    "text": str,
+    "integer": _integer,
+    "number": _number,
+    "integers": _integers,
+}
