@@ -99,6 +99,9 @@ class Training:
         self._best_scores: Scores | None = None
         self._step = 0
         self._scored_step = 0
+        self._scored_progress = 0.0
+        self._score_seconds = 0.0
+        self._scoring_seconds = 0.0
         self._begin = time.perf_counter()
 
     def _build(self) -> Any:
@@ -183,20 +186,16 @@ class Training:
             parameters=network.count(),
             notes=self.notes,
         )
-        scoring_seconds = 0.0
         if not self.validation.empty:
             self.validation.score(network, engine)  # the first forward passes are slower: they are not the measure
-            before = time.perf_counter()
-            self._start = self.validation.score(network, engine)
-            scoring_seconds = time.perf_counter() - before
+            self._start = self._score()
             yield Validated(0, self._seconds(), self._start, best=False)
-        milestones = self._milestones(scoring_seconds)
         step_seconds = 0.0
         diverged = 0
         network.train()
         while True:
             seconds = self._seconds()
-            progress = self._progress(steps, seconds, reserve=scoring_seconds + step_seconds)
+            progress = self._progress(steps, seconds, reserve=self._score_seconds + step_seconds)
             if progress >= 1:
                 break
             for group in optimizer.param_groups:
@@ -217,23 +216,30 @@ class Training:
             scaler.update()
             self._step += 1
             step_seconds = self._seconds() - seconds
-            progress = self._progress(steps, self._seconds(), reserve=scoring_seconds + step_seconds)
+            progress = self._progress(steps, self._seconds(), reserve=self._score_seconds + step_seconds)
             yield Step(self._step, float(loss.detach()), optimizer.param_groups[0]["lr"], self._seconds(), progress)
-            if milestones and progress >= milestones[0]:
-                milestones = [milestone for milestone in milestones if milestone > progress]
+            if self._is_due(progress):
+                self._scored_progress = progress
                 yield self._validate()
         if not self.validation.empty and self._scored_step != self._step:
             yield self._validate()
 
     def _validate(self) -> Validated:
         """Score the present weights, and keep them when they are the best so far."""
-        scores = self.validation.score(self.network, self.engine)
+        scores = self._score()
         best = self._best_scores is None or scores.mean_iou >= self._best_scores.mean_iou
         if best:
             self._best_scores = scores
             self._keep()
         self._scored_step = self._step
         return Validated(self._step, self._seconds(), scores, best)
+
+    def _score(self) -> Scores:
+        before = self._seconds()
+        scores = self.validation.score(self.network, self.engine)
+        self._score_seconds = self._seconds() - before
+        self._scoring_seconds += self._score_seconds
+        return scores
 
     def _keep(self) -> None:
         self._best_step = self._step
@@ -271,15 +277,12 @@ class Training:
         budget = self.config.time_budget or 60.0
         return min(1.0, seconds / max(budget - reserve, 1e-3))
 
-    def _milestones(self, scoring_seconds: float) -> list[float]:
-        """At which progress to score; fewer times when scoring would take too much of a time budget."""
-        if self.validation.empty:
-            return []
-        count = VALIDATIONS
-        if self.config.time_budget is not None:
-            affordable = VALIDATION_SHARE * self.config.time_budget / max(scoring_seconds, 1e-3)
-            count = int(np.clip(affordable, 2, VALIDATIONS))
-        return [(i + 1) / count for i in range(count - 1)]
+    def _is_due(self, progress: float) -> bool:
+        """Whether to score now: at every tenth of the budget, unless scoring would take too much of the time."""
+        due = int(progress * VALIDATIONS) > int(self._scored_progress * VALIDATIONS) and progress < 1
+        if self.validation.empty or not due:
+            return False
+        return self.config.time_budget is None or self._scoring_seconds <= VALIDATION_SHARE * self._seconds()
 
     def _class_weights(self) -> Tensor | None:
         """Weights `(K,)` of the classes in the loss: 1 / square root of their share, mean 1 over those present."""
