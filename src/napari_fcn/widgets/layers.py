@@ -1,0 +1,274 @@
+"""What a layer says about its array: axes, geometry, classes.
+
+Functions of a layer's public attributes, without a viewer; the widgets ask here and pass arrays on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels, Layer
+
+__all__ = [
+    "KEY",
+    "array",
+    "channel_count",
+    "check_axes",
+    "check_labels",
+    "class_colors",
+    "class_names",
+    "class_style",
+    "facts",
+    "fits",
+    "geometry",
+    "guess_axes",
+    "image_axes",
+    "labels_shape",
+    "pixel_size",
+    "snapshot",
+]
+
+#: The key in a layer's metadata under which this plugin makes its notes.
+KEY = "napari_fcn"
+
+Shape: TypeAlias = tuple[int, ...]
+
+# By number of axes, when neither the layer nor its labels say more: what napari itself would show.
+USUAL_AXES = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TZCYX"}
+# More channels than this are rather slices or frames.
+MOST_CHANNELS = 16
+AXIS_WORDS = {
+    "T": ("t", "time", "frame", "image"),
+    "Z": ("z", "depth", "plane", "slice"),
+    "C": ("c", "ch", "channel", "channels", "band", "bands"),
+    "Y": ("y", "row", "height"),
+    "X": ("x", "column", "width"),
+}
+
+
+def array(layer: Image | Labels) -> Any:
+    """The layer's array; the finest level of a pyramid. An RGB layer has its colours as last axis."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def facts(layer: Layer) -> dict[str, Any]:
+    """What this plugin has noted in a layer's metadata."""
+    noted = layer.metadata.get(KEY)
+    return noted if isinstance(noted, dict) else {}
+
+
+def guess_axes(
+    shape: Shape,
+    *,
+    rgb: bool = False,
+    axis_labels: Sequence[str] = (),
+    labels: Shape | None = None,
+    channels: int | None = None,
+) -> str:
+    """The most likely axes of an image, a string over T, Z, C, Y and X with one letter for each of its axes.
+
+    Parameters
+    ----------
+    shape : the array's shape, colours included.
+    rgb : whether the last axis holds colours.
+    axis_labels : names of the axes, without that of colours; others than known words say nothing.
+    labels : the shape of the labels that belong to the image: they have all of its axes but C.
+    channels : the number of channels that is expected.
+
+    Examples
+    --------
+    >>> guess_axes((512, 512, 3), rgb=True)
+    'YXC'
+    >>> guess_axes((4, 512, 512)), guess_axes((4, 512, 512), labels=(512, 512)), guess_axes((4, 512, 512), channels=4)
+    ('ZYX', 'CYX', 'CYX')
+    """
+    named = _named_axes(axis_labels)
+    if named and len(named) + rgb == len(shape):
+        return named + "C" * rgb
+    if rgb:
+        return USUAL_AXES.get(len(shape) - 1, "") + "C"
+    channel = _channel_axis(shape, labels, channels)
+    if channel is None:
+        return USUAL_AXES.get(len(shape), "")
+    rest = USUAL_AXES.get(len(shape) - 1, "")
+    return rest[:channel] + "C" + rest[channel:]
+
+
+def _named_axes(axis_labels: Sequence[str]) -> str:
+    letters = {word: letter for letter, words in AXIS_WORDS.items() for word in words}
+    named = "".join(letters.get(label.lower(), "") for label in axis_labels)
+    complete = len(named) == len(axis_labels) and len(set(named)) == len(named)
+    return named if complete and {"Y", "X"} <= set(named) else ""
+
+
+def _channel_axis(shape: Shape, labels: Shape | None, channels: int | None) -> int | None:
+    """Which axis holds channels, or None when none does; what is known for certain is asked first."""
+    if len(shape) < 3 or labels == shape:
+        return None
+    # Where channels usually stand: first or last, or before YX.
+    candidates = list(dict.fromkeys([0, len(shape) - 1, len(shape) - 3]))
+    if labels is not None:
+        for axis in candidates:
+            if shape[:axis] + shape[axis + 1 :] == labels:
+                return axis
+    if channels is not None and channels > 1:
+        for axis in candidates:
+            if shape[axis] == channels:
+                return axis
+    if shape[-1] <= MOST_CHANNELS < min(shape[-3:-1]):
+        return len(shape) - 1
+    return None
+
+
+def image_axes(image: Image, labels: Labels | None = None, channels: int | None = None) -> str:
+    """`guess_axes` for an image layer, and the labels layer that belongs to it; what its metadata say comes first."""
+    shape = tuple(array(image).shape)
+    known = facts(image).get("axes", "")
+    if len(known) == len(shape):
+        return str(known)
+    return guess_axes(
+        shape,
+        rgb=image.rgb,
+        axis_labels=image.axis_labels,
+        labels=None if labels is None else tuple(array(labels).shape),
+        channels=channels,
+    )
+
+
+def check_axes(axes: str, shape: Shape, name: str) -> str:
+    """The axes in capitals; `InputError` when they cannot be those of the layer `name`."""
+    axes = axes.strip().upper()
+    wrong = [letter for letter in axes if letter not in "TZCYX"]
+    if wrong or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes):
+        raise InputError(
+            f"`axes` must name each axis once with T, Z, C, Y or X, and have Y and X. Got {axes!r} for '{name}'."
+        )
+    if len(axes) != len(shape):
+        usual = USUAL_AXES.get(len(shape), "")
+        hint = f"; usual would be {usual}" if usual else ""
+        raise InputError(
+            f"`axes` must have one letter for each of the {len(shape)} axes of '{name}', whose shape is "
+            f"{_sizes(shape)}. Got {axes!r}{hint}."
+        )
+    return axes
+
+
+def labels_shape(axes: str, shape: Shape) -> Shape:
+    """The shape of the labels of an image: all axes but C."""
+    return tuple(size for axis, size in zip(axes, shape, strict=True) if axis != "C")
+
+
+def check_labels(axes: str, image: Image, labels: Labels) -> None:
+    """Raise `InputError` when the labels cannot lie on the image."""
+    image_shape, shape = tuple(array(image).shape), tuple(array(labels).shape)
+    expected = labels_shape(axes, image_shape)
+    if shape != expected:
+        raise InputError(
+            f"Labels must have the shape of their image without its channels: '{image.name}' is {_sizes(image_shape)} "
+            f"({axes}), so its labels are {_sizes(expected)}. Got {_sizes(shape)} in '{labels.name}'."
+        )
+
+
+def fits(image: Image, labels: Labels) -> bool:
+    """Whether the labels can be those of the image."""
+    shape = tuple(array(image).shape)
+    axes = image_axes(image, labels)
+    return len(axes) == len(shape) and labels_shape(axes, shape) == tuple(array(labels).shape)
+
+
+def _sizes(shape: Shape) -> str:
+    return " x ".join(map(str, shape))
+
+
+def channel_count(axes: str, shape: Shape) -> int:
+    """The number of channels, 1 without an axis C."""
+    return shape[axes.index("C")] if "C" in axes else 1
+
+
+def snapshot(labels: Labels) -> NDArray[Any]:
+    """A copy of the labels as they are now, so that painting can go on."""
+    return np.array(array(labels))
+
+
+def geometry(image: Image, axes: str) -> dict[str, Any]:
+    """Where an image lies, as keyword arguments for a labels layer over its axes without C.
+
+    Colours of RGB layers are no axis to napari. A channel axis that is one is taken out of every transform.
+    """
+    from napari.utils.transforms import Affine
+
+    layer_axes = axes[:-1] if image.rgb else axes
+    kept = [index for index, axis in enumerate(layer_axes) if axis != "C"]
+    own = Affine(
+        scale=image.scale, translate=image.translate, rotate=image.rotate, shear=image.shear, ndim=image.ndim
+    ).set_slice(kept)
+    return {
+        "scale": own.scale,
+        "translate": own.translate,
+        "rotate": own.rotate,
+        "shear": own.shear,
+        "affine": image.affine.set_slice(kept).affine_matrix,
+        "units": tuple(image.units[index] for index in kept),
+        "axis_labels": tuple(image.axis_labels[index] for index in kept),
+    }
+
+
+def pixel_size(image: Image, axes: str) -> float | None:
+    """Side of a pixel, in metres where the layer's unit is a metre or more and in micrometres otherwise.
+
+    None when the unit is no length, or pixels are not square.
+    """
+    layer_axes = axes[:-1] if image.rgb else axes
+    row, column = (layer_axes.index(axis) for axis in "YX")
+    unit = image.units[row]
+    if unit != image.units[column] or unit.dimensionality != {"[length]": 1}:
+        return None
+    if not np.isclose(image.scale[row], image.scale[column]):
+        return None
+    side = unit * float(image.scale[row])
+    return float(side.to("micrometer" if (1 * unit).to("meter").magnitude < 1 else "meter").magnitude)
+
+
+def class_names(labels: Labels) -> dict[int, str]:
+    """Names by label value from the layer's features: column `index` and `name`, or the first column of texts."""
+    features = labels.features
+    if not len(features.columns):
+        return {}
+    values = features["index"] if "index" in features else range(len(features))
+    texts = [
+        column
+        for column in ("name", "class", *features.columns)
+        if column in features and column != "index" and all(isinstance(entry, str) for entry in features[column])
+    ]
+    if not texts:
+        return {}
+    return {int(value): name for value, name in zip(values, features[texts[0]], strict=True) if name}
+
+
+def class_colors(colormap: Any, values: Iterable[int]) -> dict[int, str]:
+    """Colours '#rrggbb' in which a labels colormap shows values; 0 is left out, napari does not show it."""
+    colors = {}
+    for value in values:
+        if value != 0:
+            red, green, blue = (round(255 * float(part)) for part in np.asarray(colormap.map(int(value))).ravel()[:3])
+            colors[int(value)] = f"#{red:02x}{green:02x}{blue:02x}"
+    return colors
+
+
+def class_style(classes: Iterable[Any], nodata: int) -> dict[str, Any]:
+    """Names and colours of a class table, as keyword arguments for a labels layer; `nodata` is not shown."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    table = list(classes)
+    colors: dict[int | None, Any] = {entry.value: entry.color for entry in table}
+    # None is every other value; 0 must be there, and stays see-through even when it is a class.
+    colors |= {None: "#808080", 0: "transparent", nodata: "transparent"}
+    features = {"index": [entry.value for entry in table], "name": [entry.name for entry in table]}
+    return {"features": features, "colormap": DirectLabelColormap(color_dict=colors)}
