@@ -81,7 +81,8 @@ def read_pairs(pairs: Pairs, axes: str | None) -> LabelledFiles:
     if len(found) > 1:
         (first, one), (second, other), *_ = found.items()
         raise InputError(
-            f"All images must have the same axes. Got {first} in {str(one)!r} and {second} in {str(other)!r}."
+            f"All images must have the same axes. Got {first} in {str(one)!r} and {second} in {str(other)!r}; "
+            "train on each kind by itself, or convert one."
         )
     return LabelledFiles(
         [image.name for image, _ in pairs],
