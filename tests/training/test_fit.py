@@ -256,3 +256,13 @@ def test_it_learns_from_a_few_labelled_pixels_of_a_satellite_scene() -> None:
     assert prediction.shape == labels.shape
     assert set(np.unique(prediction)) <= {1, 2, 3, 4, 5}
     assert fcn.evaluate(prediction, labels, zero="unlabelled").mean_iou > 0.6
+
+
+def test_a_class_that_was_not_held_out_is_not_in_the_score() -> None:
+    """Predicting it by mistake costs the true class, and does not bring a zero of its own into the mean."""
+    from napari_fcn.metrics import Scores
+    from napari_fcn.training.validation import _of_true_classes
+
+    scores = _of_true_classes(Scores.from_confusion(np.array([[8, 0, 2], [0, 5, 0], [0, 0, 0]]), (0, 1, 2)))
+    assert scores.mean_iou == pytest.approx((0.8 + 1) / 2)
+    assert np.isnan(scores.classes[2].iou)

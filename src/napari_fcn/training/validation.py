@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from ..data.examples import Examples
 from ..inference.engine import Engine, evaluating
 from ..inference.predict import classify
-from ..metrics import Scores, confusion_matrix
+from ..metrics import Scores, confusion_matrix, mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,14 +71,28 @@ class Validation:
         self.empty = not self.groups
 
     def score(self, network: nn.Module, engine: Engine) -> Scores:
-        """Scores of the network on all held-out pixels, pooled."""
+        """Scores of the network on all held-out pixels, pooled.
+
+        A class of which nothing was held out has no score of its own (NaN) and is not in the means; pixels that are
+        taken for it still count against their true class.
+        """
         classes = len(self.classes)
         total = np.zeros((classes, classes), np.int64)
         with evaluating(network):
             for windows, truths in self.groups:
                 for prediction, truth in zip(classify(network, windows, engine), truths, strict=True):
                     total += confusion_matrix(truth, prediction, values=range(classes))
-        return Scores.from_confusion(total, self.classes.values, self.classes.names)
+        return _of_true_classes(Scores.from_confusion(total, self.classes.values, self.classes.names))
+
+
+def _of_true_classes(scores: Scores) -> Scores:
+    rows = [row if row.pixels else replace(row, iou=math.nan, dice=math.nan) for row in scores.classes]
+    return replace(
+        scores,
+        mean_iou=mean(np.array([row.iou for row in rows])),
+        mean_dice=mean(np.array([row.dice for row in rows])),
+        classes=tuple(rows),
+    )
 
 
 def _windows(plane: int, target: npt.NDArray[np.int16]) -> Iterator[_Window]:
