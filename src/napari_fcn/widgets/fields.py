@@ -91,7 +91,7 @@ def slim(box: ComboBox) -> ComboBox:
     """Let long entries be cut in the field, where the dock is narrow, but not in the list that opens."""
     native: QComboBox = box.native
     native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    native.setMinimumContentsLength(12)
+    native.setMinimumContentsLength(10)
     view = native.view()
     if view is not None and native.count():
         view.setMinimumWidth(view.sizeHintForColumn(0) + 24)

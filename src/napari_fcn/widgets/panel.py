@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QLabel, QSizePolicy
 
 from ..errors import FcnError
 from . import worker as workers
+from .scroll import FormArea
 from .worker import Task, Worker
 
 __all__ = ["Panel", "Progress", "Work", "values"]
@@ -88,9 +89,12 @@ class Panel(Container[Widget]):
         )
         self._bar = ProgressBar(min=0, max=1000, value=0, name="progress", visible=False)
         self._text = _wrapping_label("status")
-        super().__init__(widgets=[self._form, self._buttons, self._bar, self._text], labels=False, scrollable=True)
+        super().__init__(widgets=[self._buttons, self._bar, self._text], labels=False)
         for part in (self._form, self._buttons):
             part.margins = (0, 0, 0, 0)
+        # magicgui's own scroll areas are lost when napari docks a widget.
+        self._area = FormArea(self._form.native)
+        self.native.layout().insertWidget(0, self._area)
         self._show_advanced(False)
 
         self._fold.clicked.connect(self._toggle_advanced)
@@ -117,6 +121,11 @@ class Panel(Container[Widget]):
         for name, value in values.items():
             getattr(self, name).value = value
         return self._start(self.prepare)
+
+    def reset_choices(self, *_: Any) -> None:
+        """Offer the layers that are there now."""
+        super().reset_choices()
+        self._form.reset_choices()
 
     def prepare(self) -> Work:
         """Read the fields; `FcnError` if they do not fit together."""

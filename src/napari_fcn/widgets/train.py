@@ -57,6 +57,7 @@ class Train(Panel):
         fields = {name: field(name, defaults[name], option) for name, (_, option) in self._settings.items()}
         fields["zero"].label = "Meaning of 0"
         fields["time_budget"].native.setSuffix(" s")
+        fields["time_budget"].native.setDecimals(0)
         self._guessed_axes = ""
 
         image = layer_field("image", Image, "What to learn from; the channels of an RGB image belong to it")

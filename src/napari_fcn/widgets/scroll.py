@@ -1,0 +1,57 @@
+"""A scroll area that is as high as what it holds, where there is room for it."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QWidget
+
+__all__ = ["FormArea"]
+
+LEAST_HEIGHT = 150
+
+
+class FormArea(QScrollArea):
+    """Shows a form whole, and scrolls it up and down in a window that is too low."""
+
+    def __init__(self, form: QWidget) -> None:
+        super().__init__()
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidgetResizable(True)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self._form = form
+        self.setWidget(form)
+        form.installEventFilter(self)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """The form's size, and room for the scroll bar beside it."""
+        return self._form.sizeHint() + QSize(self._bar_width(), 0)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """As wide as the form and a scroll bar, and a few lines high."""
+        least = self._form.minimumSizeHint()
+        return QSize(least.width() + self._bar_width(), min(least.height(), LEAST_HEIGHT))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 (Qt's name)
+        """Follow the form when fields appear or go, and when the theme changes the font."""
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Show, QEvent.Type.StyleChange):
+            self._align_labels()
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
+
+    def _bar_width(self) -> int:
+        bar = self.verticalScrollBar()
+        return 0 if bar is None else bar.sizeHint().width()
+
+    def _align_labels(self) -> None:
+        """Give all labels the width of the widest; magicgui measures them before the theme has chosen the font."""
+        labels: list[QLabel] = []
+        for row in self._form.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            layout = row.layout()
+            item = None if layout is None else layout.itemAt(0)
+            first = None if item is None else item.widget()
+            if isinstance(first, QLabel):
+                labels.append(first)
+        widest = max((label.sizeHint().width() for label in labels), default=0)
+        for label in labels:
+            label.setMinimumWidth(widest)
