@@ -200,20 +200,22 @@ def snapshot(labels: Labels) -> NDArray[Any]:
 def geometry(image: Image, axes: str) -> dict[str, Any]:
     """Where an image lies, as keyword arguments for a labels layer over its axes without C.
 
-    Colours of RGB layers are no axis to napari. A channel axis that is one is taken out of every transform.
+    Colours of RGB layers are no axis to napari. A channel axis that is one is taken out of every part of the transform,
+    so the parts stay the numbers that the user knows.
     """
-    from napari.utils.transforms import Affine
-
     layer_axes = axes[:-1] if image.rgb else axes
     kept = [index for index, axis in enumerate(layer_axes) if axis != "C"]
-    own = Affine(
-        scale=image.scale, translate=image.translate, rotate=image.rotate, shear=image.shear, ndim=image.ndim
-    ).set_slice(kept)
+    square = np.ix_(kept, kept)
+    shear = np.eye(image.ndim)
+    if image.shear.ndim == 1:
+        shear[np.triu_indices(image.ndim, k=1)] = image.shear
+    else:
+        shear = image.shear
     return {
-        "scale": own.scale,
-        "translate": own.translate,
-        "rotate": own.rotate,
-        "shear": own.shear,
+        "scale": image.scale[kept],
+        "translate": image.translate[kept],
+        "rotate": image.rotate[square],
+        "shear": shear[square],
         "affine": image.affine.set_slice(kept).affine_matrix,
         "units": tuple(image.units[index] for index in kept),
         "axis_labels": tuple(image.axis_labels[index] for index in kept),

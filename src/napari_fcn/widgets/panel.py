@@ -105,10 +105,13 @@ class Panel(Container[Widget]):
         self.native_parent_changed.connect(self._parent_changed)
 
     def __getattr__(self, name: str) -> Any:
-        """Fields, by their names."""
-        form = self.__dict__.get("_form")
-        found = form.get_widget(name) if form is not None else None
-        return found if found is not None else super().__getattr__(name)
+        """Fields and buttons, by their names."""
+        for part in ("_form", "_buttons"):
+            container = self.__dict__.get(part)
+            found = None if container is None else container.get_widget(name)
+            if found is not None:
+                return found
+        return super().__getattr__(name)
 
     def __call__(self, **values: Any) -> Worker:
         """Set the fields named by `values`, do what the button does, and return the worker.
@@ -137,7 +140,11 @@ class Panel(Container[Widget]):
         work = prepare()
 
         def returned(outcome: Any) -> None:
-            self.result, text = work.finish(outcome)
+            try:
+                self.result, text = work.finish(outcome)
+            except Exception as error:
+                self._error = error  # for `wait`; napari shows it when it leaves here
+                raise
             if not self._gone:
                 self._text.value = text
             self.done.emit(self.result)

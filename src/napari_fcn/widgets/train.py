@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Train"]
 
 ESSENTIAL = ("zero", "architecture", "encoder", "transfer", "time_budget")
-# Progress that comes faster is not seen, and costs the window time.
-SECONDS_BETWEEN_UPDATES = 0.1
 
 
 class Train(Panel):
@@ -234,7 +231,6 @@ class _Job:
     def run(self, stop: threading.Event) -> Generator[Progress, None, _Outcome | None]:
         """Train, in the worker's thread; only here torch is loaded."""
         from .. import api
-        from ..training import events
 
         yield Progress(None, "Preparing…")
         present = {int(value) for labels in self.labels for value in np.unique(labels)}
@@ -248,15 +244,12 @@ class _Job:
             pixel_size=self.pixel_size,
             **self.settings,
         )
-        view, shown = _View(), 0.0
+        view = _View()
         run = training.run()
         try:
             for event in run:
                 view = view.after(event)
-                now = time.monotonic()
-                if not isinstance(event, events.Step) or now - shown > SECONDS_BETWEEN_UPDATES:
-                    shown = now
-                    yield view.progress()
+                yield view.progress()
                 if stop.is_set():
                     break
         finally:

@@ -1,8 +1,9 @@
 """Work in a thread of napari's pool: a generator of progress that can be told to stop and still hands over a result.
 
-napari's own generator workers are used, but for three habits: `quit` drops the result, an exception that derives from
-`RuntimeError` (torch's, for one) ends the worker without any signal, and the window that asks whether to close shows
-the function's address instead of what is going on.
+napari's own generator workers are used, but for these habits (napari 0.9.2, superqt 0.9): `quit` drops the result; an
+exception that derives from `RuntimeError`, as torch's do, ends the worker without any signal, and any other one fails
+again in the code that notes it for the window; and a window that asks whether to close shows the function's address
+instead of what is going on.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, TypeAlias
@@ -18,6 +20,9 @@ from napari.qt.threading import create_worker
 from superqt.utils import GeneratorWorker
 
 __all__ = ["Task", "Worker", "start"]
+
+# Progress that comes faster is not seen, and costs the window time.
+SECONDS_BETWEEN_UPDATES = 0.1
 
 #: Yields progress, looks at the event after every step, and returns a result even when it was told to stop.
 Task: TypeAlias = Callable[[threading.Event], Generator[Any, None, Any]]
@@ -50,10 +55,21 @@ class _Failed:
 
 
 def _guarded(task: Task, stop: threading.Event) -> Generator[Any, None, Any]:
+    shown = -SECONDS_BETWEEN_UPDATES
+    steps = task(stop)
     try:
-        return (yield from task(stop))
-    except RuntimeError as error:
+        while True:
+            progress = next(steps)
+            now = time.monotonic()
+            if now - shown >= SECONDS_BETWEEN_UPDATES:
+                shown = now
+                yield progress
+    except StopIteration as end:
+        return end.value
+    except Exception as error:  # noqa: BLE001 (it goes to the window's thread, whatever it is)
         return _Failed(error)
+    finally:
+        steps.close()
 
 
 def start(
@@ -71,7 +87,8 @@ def start(
     ----------
     task : what to do.
     description : what it does, for napari's question before it closes: "training of unet".
-    yielded, returned, failed, finished : called in the thread of the window, `finished` always and last.
+    yielded, returned, failed, finished : called in the thread of the window, `finished` always and last;
+        `yielded` a few times a second, with the newest progress.
     """
     _share_the_processor()
     stop = threading.Event()
@@ -88,7 +105,7 @@ def start(
         function,
         _start_thread=False,
         _worker_class=Worker,
-        _connect={"yielded": yielded, "returned": hand_over, "errored": failed, "finished": finished},
+        _connect={"yielded": yielded, "returned": hand_over, "finished": finished},
     )
     worker.stop = stop
     # Warnings of libraries are for the log, not for the analyst.

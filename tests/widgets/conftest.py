@@ -1,0 +1,64 @@
+"""A viewer with the plugin, small layers, and a segmenter that needs no network."""
+
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import napari
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+
+from napari_fcn.data import ClassTable, LabelClass
+from napari_fcn.data.axes import spatial_axes
+from napari_fcn.widgets import Segment, Train
+from napari_fcn.widgets.store import segmenters
+
+
+class Threshold:
+    """Stands in for a segmenter: 3 where the mean over the channels is above the middle, else 0."""
+
+    classes = ClassTable((LabelClass(0, "background", "#404040"), LabelClass(3, "bright", "#ff8000")))
+    nodata_value = 255
+
+    def __init__(self, channels: int = 1, rows: int = 4, error: Exception | None = None) -> None:
+        self.channels, self.rows, self.error = channels, rows, error
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def predict_steps(
+        self, image: Any, axes: str, **options: Any
+    ) -> Generator[float, None, tuple[np.ndarray[Any, Any], None]]:
+        self.calls.append((axes, options))
+        image = np.asarray(image, dtype=float)
+        for row in range(self.rows):
+            yield (row + 1) / self.rows
+            if self.error is not None:
+                raise self.error
+        if "C" in axes:
+            image = image.mean(axis=axes.index("C"))
+        assert image.ndim == len(spatial_axes(axes))
+        return np.where(image > image.mean(), 3, 0).astype(np.uint8), None
+
+    def describe(self) -> str:
+        return "a threshold"
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Callable[..., napari.Viewer]) -> Iterator[napari.Viewer]:
+    for name in list(segmenters):
+        segmenters.remove(name)
+    notification_manager.records.clear()
+    yield make_napari_viewer()
+    for name in list(segmenters):
+        segmenters.remove(name)
+
+
+@pytest.fixture
+def train(viewer: napari.Viewer) -> Train:
+    _, widget = viewer.window.add_plugin_dock_widget("napari-fcn", "Train")
+    return widget
+
+
+@pytest.fixture
+def segment(viewer: napari.Viewer) -> Segment:
+    _, widget = viewer.window.add_plugin_dock_widget("napari-fcn", "Segment")
+    return widget
