@@ -181,7 +181,7 @@ def test_wrong_layers_and_settings_are_told_before_anything_starts(viewer: napar
 
     assert "needs an image layer" in told()
     viewer.layers.remove(add_nuclei(viewer)[1])
-    assert "'cells' needs a labels layer" in told()
+    assert "Training needs a labels layer for 'cells'" in told()
     small = viewer.add_labels(np.eye(64, dtype=int), name="small")
     assert "'cells' is 128 x 128 x 3" in told()
     assert "64 x 64 in 'small'" in told()

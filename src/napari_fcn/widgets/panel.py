@@ -64,9 +64,11 @@ class Panel(Container[Widget]):
     ----------
     result : what came of the last work that ended well.
     done : signal, emitted with the result when work has ended well.
+    ended : signal, emitted last, however it ended.
     """
 
     done = Signal(object)
+    ended = Signal()
 
     def __init__(self, essential: Iterable[Widget], advanced: Iterable[Widget], action: str) -> None:
         self._worker: Worker | None = None
@@ -196,10 +198,11 @@ class Panel(Container[Widget]):
         """
         if self._worker is not None:
             loop = QEventLoop()
-            self._worker.finished.connect(lambda *_: loop.quit())
+            self.ended.connect(loop.quit, check_nargs=False)
             if timeout is not None:
                 QTimer.singleShot(round(1000 * timeout), loop.quit)
             loop.exec()
+            self.ended.disconnect(loop.quit)
         if self._worker is not None:
             raise TimeoutError(f"{self._run_button.text} did not end within {timeout:g} s.")
         if self._error is not None:
@@ -232,6 +235,7 @@ class Panel(Container[Widget]):
         self._worker = None
         if not self._gone:
             self._set_running(False)
+        self.ended.emit()
 
     def _set_running(self, running: bool) -> None:
         self._run_button.enabled = not running

@@ -54,9 +54,9 @@ class _Failed:
         self.error = error
 
 
-def _guarded(task: Task, stop: threading.Event) -> Generator[Any, None, Any]:
+def _guarded(tasks: list[Task], stop: threading.Event) -> Generator[Any, None, Any]:
     shown = -SECONDS_BETWEEN_UPDATES
-    steps = task(stop)
+    steps = tasks.pop()(stop)
     try:
         while True:
             progress = next(steps)
@@ -92,20 +92,36 @@ def start(
     """
     _share_the_processor()
     stop = threading.Event()
-    function = _Described(_guarded, task, stop)
-    function.description = description
+    # napari keeps its workers; without this it would keep images, labels and the widget with them.
+    tasks = [task]
+    listeners: dict[str, Callable[..., None]] = {
+        "yielded": yielded,
+        "returned": returned,
+        "failed": failed,
+        "finished": finished,
+    }
 
     def hand_over(result: Any) -> None:
         if isinstance(result, _Failed):
-            failed(result.error)
+            listeners["failed"](result.error)
         else:
-            returned(result)
+            listeners["returned"](result)
 
+    def progress(value: Any) -> None:
+        listeners["yielded"](value)
+
+    def end() -> None:
+        last = listeners["finished"]
+        listeners.clear()
+        last()
+
+    function = _Described(_guarded, tasks, stop)
+    function.description = description
     worker: Worker = create_worker(
         function,
         _start_thread=False,
         _worker_class=Worker,
-        _connect={"yielded": yielded, "returned": hand_over, "finished": finished},
+        _connect={"yielded": progress, "returned": hand_over, "finished": end},
     )
     worker.stop = stop
     # Warnings of libraries are for the log, not for the analyst.
