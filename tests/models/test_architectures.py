@@ -7,6 +7,7 @@ import torch
 
 from napari_fcn import registry
 from napari_fcn.config import ModelConfig
+from napari_fcn.errors import InputError
 from napari_fcn.models import NetworkSpec, build
 from napari_fcn.models.base import Network, pad_to_multiple
 
@@ -64,14 +65,20 @@ def test_a_frozen_encoder_stays_what_it_is(name: str) -> None:
     assert torch.equal(network(image), network(image))
 
 
-def test_the_upsampling_operator_is_used() -> None:
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_upsampling_operator_is_used_or_refused(name: str) -> None:
+    def built(operator: str) -> Network:
+        return build(NetworkSpec(ModelConfig(architecture=name, upsampling=operator), 3, 2), pretrained=False).eval()
+
+    if not registry.architectures[name].details.get("upsampling"):
+        with pytest.raises(InputError, match=f"can be chosen for unet, fpn, not for '{name}'.*Got 'bilinear'"):
+            built("bilinear")
+        return
     torch.manual_seed(0)
     image = torch.rand(1, 3, 64, 64)
-    networks = [
-        build(NetworkSpec(ModelConfig(upsampling=name), 3, 2), pretrained=False).eval() for name in registry.upsampling
-    ]
-    networks[1].load_state_dict(networks[0].state_dict())
-    assert not torch.allclose(networks[0](image), networks[1](image))
+    nearest, bilinear = built("nearest"), built("bilinear")
+    bilinear.load_state_dict(nearest.state_dict())
+    assert not torch.allclose(nearest(image), bilinear(image))
 
 
 def test_padding_mirrors_and_keeps_what_is_there() -> None:

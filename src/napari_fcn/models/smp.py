@@ -38,10 +38,12 @@ def unet(spec: NetworkSpec, weights_name: str) -> Network:
     family="FPN",
     year=2017,
     paper="Kirillov et al. 2017, A unified architecture for instance and semantic segmentation",
+    upsampling=True,
 )
 def fpn(spec: NetworkSpec, weights_name: str) -> Network:
     """Feature pyramid network."""
-    return _network("FPN", spec, weights_name, stride=32)
+    mode = upsampling[spec.model.upsampling].target()
+    return _network("FPN", spec, weights_name, stride=32, decoder_interpolation=mode)
 
 
 @architectures.register(
