@@ -9,7 +9,6 @@ instead of what is going on.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -90,7 +89,6 @@ def start(
     yielded, returned, failed, finished : called in the thread of the window, `finished` always and last;
         `yielded` a few times a second, with the newest progress.
     """
-    _share_the_processor()
     stop = threading.Event()
     # napari keeps its workers; without this it would keep images, labels and the widget with them.
     tasks = [task]
@@ -128,15 +126,3 @@ def start(
     worker.warned.connect(lambda warning: logging.getLogger(__name__).warning("%s", warning[0]))
     worker.start()
     return worker
-
-
-def _share_the_processor() -> None:
-    """Let torch's threads wait for each other without burning the processor that the window needs.
-
-    GNU OpenMP reads this when torch is loaded. By its default a thread that is done first spins for milliseconds; when
-    anything else runs, such as the window being drawn, the others then wait for a processor in each of the thousands of
-    loops of a step. Measured on 2 cores, seconds a step: 0.19 before and 0.17 now on a quiet machine, more than 5
-    before and 1.2 now beside one busy process.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
