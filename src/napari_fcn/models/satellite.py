@@ -1,0 +1,84 @@
+"""Encoders that learnt from satellite images: clouds and their shadows in Sentinel-2 and Landsat scenes.
+
+The package ukis-csmask carries four U-Nets with an EfficientNet-B4 encoder as half-precision ONNX files (Wieland, Li
+and Martinis 2019, Multi-sensor cloud and cloud shadow segmentation with a convolutional neural network; Wieland,
+Fichtner and Martinis 2022). They were trained on standardised reflectance of four or six bands, before ("l1c") or after
+("l2a") correction for the atmosphere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from .packaged import PackagedFile
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["BANDS", "ENCODER", "SATELLITE", "SatelliteWeights", "initializers"]
+
+ENCODER = "efficientnet-b4"
+BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
+
+
+@dataclass(frozen=True)
+class SatelliteWeights:
+    """One of the published networks.
+
+    Attributes
+    ----------
+    bands : that its images have, in this order.
+    level : what their values are, "top-of-atmosphere reflectance" or "surface reflectance".
+    file : where its tensors are.
+    """
+
+    bands: tuple[str, ...]
+    level: str
+    file: PackagedFile
+
+    def check_channels(self, name: str, in_channels: int) -> None:
+        """Raise `InputError` unless images have as many channels as bands."""
+        if in_channels != len(self.bands):
+            raise InputError(
+                f"The weights {name!r} need {len(self.bands)} channels: {', '.join(self.bands)}, in this order. "
+                f"Got {in_channels}."
+            )
+
+
+def _published(bands: int, level: str, sha256: str) -> SatelliteWeights:
+    file = PackagedFile(
+        "ukis-csmask", "ukis_csmask", f"model_{bands}b_{level}.onnx", sha256, extra="satellite", reader="onnx"
+    )
+    words = {"l1c": "top-of-atmosphere reflectance", "l2a": "surface reflectance"}
+    return SatelliteWeights(BANDS[:bands], words[level], file)
+
+
+SATELLITE = {
+    "csmask-4b-l1c": _published(4, "l1c", "81611f290adc315b86bb7e7c69b0f2496b3abe0390c2a5c8e9e9da9622e8a0c8"),
+    "csmask-4b-l2a": _published(4, "l2a", "3884d75ca497ec59d8335973477bd31eb038857007bbb36fb2aba1ad375ee043"),
+    "csmask-6b-l1c": _published(6, "l1c", "aa79e9a0f02ff8e0243d93771d1daf6a8d1166b7ac06c3771560b83367c6c573"),
+    "csmask-6b-l2a": _published(6, "l2a", "d11c530978637ca420eedc40791c62bf78997dd39e1201777e2527e4bd94904e"),
+}
+
+
+def initializers(name: str) -> dict[str, Tensor]:
+    """All tensors of the network `name` in single precision, named as segmentation-models-pytorch's U-Net has them.
+
+    Raises
+    ------
+    MissingExtraError, InputError
+        The package is not installed, or its file is damaged.
+    """
+    content = SATELLITE[name].file.read(f"The weights {name!r}")
+    import numpy as np
+    import torch
+    from onnx import load_model_from_string
+    from onnx.numpy_helper import to_array
+
+    graph = load_model_from_string(content).graph
+    return {
+        tensor.name.removeprefix("model."): torch.from_numpy(to_array(tensor).astype(np.float32))
+        for tensor in graph.initializer
+    }
