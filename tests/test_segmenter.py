@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 import napari_fcn as fcn
 from napari_fcn.errors import OutputError, SegmenterFileError
-from napari_fcn.segmenter import KEY, Segmenter
+from napari_fcn.segmenter import FORMAT, KEY, Segmenter
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_what_is_loaded_predicts_the_same(segmenter: Segmenter, saved: Path) -> 
 def test_the_document_says_what_it_takes_to_use_it(saved: Path) -> None:
     with safe_open(saved, framework="pt") as file:
         document = json.loads(file.metadata()[KEY])
-    assert document["format"] == 1
+    assert document["format"] == FORMAT
     assert {"model", "channels", "classes", "normalization", "pixel_size", "training", "history"} <= set(document)
     assert {"scores", "data", "versions", "date", "steps"} <= set(document["history"])
     assert document["model"]["encoder"] == "tf_efficientnet_lite0"

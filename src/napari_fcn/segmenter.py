@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from .config import ModelConfig, PredictionConfig
+from .config import ModelConfig, PredictionConfig, settings_of
 from .data import ClassTable, Normalization, Planes, check_axes, guess_axes
 from .errors import FcnError, InputError, OutputError, SegmenterFileError
 from .io.atomic import atomic, check_output
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Segmenter"]
 
-FORMAT = 1
-"""Version of the file format; a file of a higher one is refused."""
+FORMAT = 2
+"""Version of the file format; a file of a higher one is refused. Format 1 named an upsampling for all architectures."""
 KEY = "napari_fcn"
 
 
@@ -270,7 +270,7 @@ class Segmenter:
         """
         document, tensors = _read(Path(path))
         try:
-            model = ModelConfig.from_json(document["model"])
+            model = ModelConfig.from_json(_model_settings(document))
             classes = ClassTable.from_json(document["classes"])
             channels = int(document["channels"])
             network = build(NetworkSpec(model, channels, len(classes)), pretrained=False)
@@ -312,6 +312,14 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"napari-fcn."
         )
     return document, tensors
+
+
+def _model_settings(document: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the model in a document of this format or an older one."""
+    settings: dict[str, Any] = dict(document["model"])
+    if int(document["format"]) < 2 and "upsampling" not in settings_of(settings["architecture"]):
+        settings.pop("upsampling", None)
+    return settings
 
 
 def _fill(network: Network, tensors: dict[str, Any], path: str | Path) -> None:

@@ -30,7 +30,7 @@ def normalization(name: str, channels: int) -> nn.Module:
         return nn.BatchNorm2d(channels)
     if name == "group":
         groups = next(
-            count for count in (32, 16, 8, 4, 2, 1) if channels % count == 0 and channels // count >= 4 or count == 1
+            count for count in (32, 16, 8, 4, 2, 1) if (channels % count == 0 and channels // count >= 4) or count == 1
         )
         return nn.GroupNorm(groups, channels)
     return nn.Identity()
@@ -190,5 +190,5 @@ class MaxUnpooling(nn.Module):
 
     def forward(self, features: Tensor, indices: Tensor) -> Tensor:
         """Features `(N, out_channels, scale H, scale W)`, by the pooling's `indices` `(N, out_channels, H, W)`."""
-        unpooled: Tensor = functional.max_unpool2d(self.convolution(features), indices, self.scale)
+        unpooled: Tensor = functional.max_unpool2d(self.convolution(features), indices, [self.scale])
         return unpooled

@@ -41,5 +41,8 @@ def build(spec: NetworkSpec, *, pretrained: bool = True) -> Network:
     InputError
         The architecture's encoder or its weights cannot be had.
     """
+    from .phases import use_phases
+
     network: Network = architectures[spec.model.architecture].target(spec, spec.model.weights if pretrained else "none")
+    use_phases(network)
     return network

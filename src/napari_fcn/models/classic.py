@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from torch import Tensor, nn
 
 from .blocks import Convolution
@@ -9,13 +11,13 @@ from .blocks import Convolution
 __all__ = ["ClassicEncoder", "level"]
 
 LARGEST = 16
-"""Channels double from level to level, up to this many times the first ones: c5 of Ronneberger et al. has 1024 of 64."""
+"""Channels double from level to level, up to this many times the first ones; c5 of Ronneberger et al. has 1024."""
 
 
 def level(in_channels: int, out_channels: int, convolutions: int, norm: str, dilation: int = 1) -> nn.Sequential:
     """The 3 x 3 convolutions of one level."""
     channels = [in_channels] + [out_channels] * convolutions
-    pairs = zip(channels[:-1], channels[1:], strict=True)
+    pairs = itertools.pairwise(channels)
     return nn.Sequential(*(Convolution(a, b, norm=norm, dilation=dilation) for a, b in pairs))
 
 

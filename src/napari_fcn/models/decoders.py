@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -66,7 +67,7 @@ class UnetDecoder(nn.Module):
         self, channels: Sequence[int], operator: Callable[[int, int], nn.Module], *, convolutions: int, norm: str
     ) -> None:
         super().__init__()
-        pairs = list(zip(channels[:-1], channels[1:], strict=True))
+        pairs = list(itertools.pairwise(channels))
         self.upsampling = nn.ModuleList(operator(coarse, fine) for fine, coarse in pairs)
         self.levels = nn.ModuleList(level(2 * fine, fine, convolutions, norm) for fine, _ in pairs)
 
@@ -109,7 +110,7 @@ class FourStrides(nn.Module):
         return decoded
 
 
-class LargeFieldOfView(nn.Sequential):
+class LargeFieldOfView(nn.Module):
     """The convolutionalised fully connected layers of DeepLab-LargeFOV: 3 x 3 at rate 12, then 1 x 1.
 
     Chen et al. 2015, Semantic image segmentation with deep convolutional nets and fully connected CRFs, section 4: 1024
@@ -117,7 +118,8 @@ class LargeFieldOfView(nn.Sequential):
     """
 
     def __init__(self, in_channels: int, channels: int = 1024, rate: int = 12) -> None:
-        super().__init__(
+        super().__init__()
+        self.layers = nn.Sequential(
             Convolution(in_channels, channels, 3, dilation=rate, norm="none"),
             nn.Dropout2d(0.5),
             Convolution(channels, channels, 1, norm="none"),
@@ -126,7 +128,7 @@ class LargeFieldOfView(nn.Sequential):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Features `(N, channels, h, w)` from the encoder's coarsest."""
-        decoded: Tensor = super().forward(features[-1])
+        decoded: Tensor = self.layers(features[-1])
         return decoded
 
 
@@ -139,9 +141,10 @@ class SummedPyramid(nn.Module):
 
     def __init__(self, in_channels: int, classes: int, rates: Sequence[int] = (6, 12, 18, 24)) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(nn.Conv2d(in_channels, classes, 3, padding=rate, dilation=rate) for rate in rates)
-        for branch in self.branches:
+        branches = [nn.Conv2d(in_channels, classes, 3, padding=rate, dilation=rate) for rate in rates]
+        for branch in branches:
             nn.init.normal_(branch.weight, std=0.01)
+        self.branches = nn.ModuleList(branches)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Class scores `(N, K, h, w)` from the encoder's coarsest features."""

@@ -51,7 +51,7 @@ def _fcn(spec: NetworkSpec, weights_name: str, finest: int) -> Network:
     from .base import Network
     from .decoders import FcnDecoder
 
-    encoder = make_encoder(spec.model.encoder, weights_name, spec.in_channels, depth=5)
+    encoder: Any = make_encoder(spec.model.encoder, weights_name, spec.in_channels, depth=5)
     make = upsampling[str(spec.model.upsampling)].target
     strides = [stride for stride in (8, 16, 32) if stride >= finest]
     channels: list[int] = [encoder.out_channels[stride.bit_length() - 1] for stride in strides]

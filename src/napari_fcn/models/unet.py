@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..registry import architectures, upsampling
 from .encoders import make_encoder
@@ -48,7 +48,7 @@ def unet_classic(spec: NetworkSpec, weights_name: str) -> Network:
 
     model = spec.model
     operator = upsampling[str(model.upsampling)]
-    encoder = make_encoder(
+    encoder: Any = make_encoder(
         model.encoder,
         weights_name,
         spec.in_channels,

@@ -21,7 +21,7 @@ from ..models import NetworkSpec, build
 from ..registry import architectures, augmentations
 from ..segmenter import Segmenter, now, versions
 from .events import Event, Finished, Started, Step, Validated
-from .transfer import make_optimizer, rate_factor, starting_weights
+from .transfer import make_optimizer, rate_factor, starting_weights, suited_to
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,7 +72,7 @@ class Training:
         self.examples = examples
         self.model = dataclasses.replace(model, weights=starting_weights(model.weights, config.transfer))
         self.data = data
-        self.config = config
+        self.config = config = suited_to(self.model.weights, config)
         self.pixel_size = pixel_size
         self.engine = choose_engine(config.device)
         self.result: Finished | None = None
@@ -84,15 +84,16 @@ class Training:
         else:
             examples_to_score = examples
         self.validation = Validation(examples_to_score, held_out)
+        patch_size = config.patch_size or _patch_size(examples)
+        self.network = self._build()
         self.sampler = PatchSampler(
             examples,
             targets,
-            patch_size=config.patch_size or _patch_size(examples),
-            batch_size=max(config.batch_size, architectures[model.architecture].details.get("smallest_batch", 1)),
+            patch_size=patch_size,
+            batch_size=max(config.batch_size, self._smallest_batch(patch_size)),
             augmentation=augmentations[config.augment].target(),
             seed=config.seed,
         )
-        self.network = self._build()
         self._best: dict[str, Tensor] | None = None
         self._best_step = 0
         self._start: Scores | None = None
@@ -111,6 +112,11 @@ class Training:
             torch.manual_seed(self.config.seed)
             spec = NetworkSpec(self.model, self.examples.channels, len(self.examples.classes))
             return build(spec)
+
+    def _smallest_batch(self, patch_size: int) -> int:
+        """Batch normalisation needs two values of each channel: where features shrink to one pixel, two patches."""
+        smallest: int = architectures[self.model.architecture].details.get("smallest_batch", 1)
+        return max(smallest, 2 if patch_size <= self.network.stride else 1)
 
     def run(self) -> Generator[Event, None, None]:
         """Train, telling what happens.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..config import TrainingConfig
+from ..errors import InputError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..models.base import Network
 
-__all__ = ["make_optimizer", "rate_factor", "starting_weights"]
+__all__ = ["make_optimizer", "rate_factor", "starting_weights", "suited_to"]
 
 WEIGHT_DECAY = 0.01
 WARM_UP = 0.05
@@ -26,6 +28,24 @@ LAST = 0.01
 def starting_weights(weights: str, transfer: str) -> str:
     """Which weights the encoder starts from: learning from scratch forgets the pretrained ones."""
     return "none" if transfer == "scratch" else weights
+
+
+def suited_to(weights: str, config: TrainingConfig) -> TrainingConfig:
+    """The settings, where an encoder without pretrained weights is learnt like everything else.
+
+    Raises
+    ------
+    InputError
+        Such an encoder shall be frozen.
+    """
+    if weights != "none":
+        return config
+    if config.transfer == "frozen":
+        raise InputError(
+            "Transfer 'frozen' keeps pretrained features, and this encoder starts from random ones (weights 'none'); "
+            "use 'scratch', or an encoder with pretrained weights."
+        )
+    return dataclasses.replace(config, transfer="scratch")
 
 
 def make_optimizer(network: Network, config: TrainingConfig) -> Optimizer:
