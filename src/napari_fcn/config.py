@@ -257,7 +257,7 @@ class ModelConfig(Config):
         known = weights[self.weights].details if self.weights in weights else {}
         encoder = self.encoder or own or known.get("encoder") or DEFAULT_ENCODER
         object.__setattr__(self, "encoder", encoder)
-        if self.weights is None:
+        if not self.weights:
             usual = encoders[encoder].details.get("weights", ()) if encoder in encoders else ()
             object.__setattr__(self, "weights", usual[0] if usual else "imagenet")
 

@@ -11,15 +11,12 @@ import pytest
 import torch
 
 import napari_fcn as fcn
-from napari_fcn import registry, samples
+from napari_fcn import registry
 from napari_fcn.config import ModelConfig, settings_of
 from napari_fcn.data import ClassTable, Normalization
 from napari_fcn.errors import InputError, UnknownNameError
-from napari_fcn.inference.engine import choose_engine
-from napari_fcn.losses import combined
 from napari_fcn.models import NetworkSpec, build
 from napari_fcn.models.base import Network, pad_to_multiple
-from napari_fcn.models.encoders import encoder_range
 from napari_fcn.models.measure import measure
 
 LITE0 = "tf_efficientnet_lite0"
@@ -155,35 +152,6 @@ def test_save_and_load(case: Case, network: Network, tmp_path: Path) -> None:
         assert torch.equal(again.network(image(64, 64)), network(image(64, 64)))
 
 
-@pytest.mark.slow
-def test_exports(case: Case, network: Network, tmp_path: Path) -> None:
-    """`torch.export` computes the same, and so does ONNX Runtime."""
-    check_exports(network, tmp_path)
-
-
-@pytest.mark.slow
-def test_max_unpooling_exports(tmp_path: Path) -> None:
-    check_exports(Case("unet-classic", "classic", (("upsampling", "max_unpool"),)).build(), tmp_path)
-
-
-@pytest.mark.filterwarnings("ignore:::torch.onnx", "ignore:::onnxscript", "ignore:::onnx_ir", "ignore:::copyreg")
-def check_exports(network: Network, folder: Path) -> None:
-    import onnxruntime
-
-    given = image(70, 64)
-    with torch.inference_mode():
-        expected = network(given)
-    program = torch.export.export(network, (given,))
-    with torch.inference_mode():
-        torch.testing.assert_close(program.module()(given), expected, atol=1e-5, rtol=1e-5)
-    path = folder / "network.onnx"
-    torch.onnx.export(program, dynamo=True, verbose=False).save(path)
-    session = onnxruntime.InferenceSession(path)
-    (found,) = session.run(None, {session.get_inputs()[0].name: given.numpy()})
-    scale = max(1.0, float(expected.abs().max()))  # random first values may make large logits
-    assert float(np.abs(found - expected.numpy()).max()) <= 1e-4 * scale
-
-
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_every_value_of_every_setting_does_something(variant: Case) -> None:
     """Another output for the same first values, or other parameters."""
@@ -229,48 +197,6 @@ def test_measured_size_is_that_of_the_network() -> None:
     assert measured.parameters == (c1 + 4) + (c2 + 8) + (up + 4) + (u1 + 4) + (score + 2)
     assert measured.multiply_adds == 256**2 * (c1 + u1 + score) + 128**2 * (c2 + up)
     assert measured.stride == 2
-
-
-@pytest.fixture(scope="module")
-def patches() -> tuple[torch.Tensor, torch.Tensor]:
-    """Four patches of stained tissue with a large nucleus in each, standardised, and their labels."""
-    sample = samples.load("nuclei")
-    windows = [(2, 48, 80), (2, 96, 160), (3, 96, 256), (2, 144, 0)]
-    cut = [(number, slice(y, y + 64), slice(x, x + 64)) for number, y, x in windows]
-    images = np.stack([sample.train_images[n][rows, columns] for n, rows, columns in cut]).astype(np.float32)
-    labels = np.stack([sample.train_labels[n][rows, columns] for n, rows, columns in cut]).astype(np.int64)
-    images = (images - images.mean((1, 2), keepdims=True)) / images.std((1, 2), keepdims=True)
-    return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_four_real_patches_are_learnt_by_heart(name: str, patches: tuple[torch.Tensor, torch.Tensor]) -> None:
-    """Mean IoU of 0.95 in at most 160 steps, from what is usual for the architecture."""
-    torch.manual_seed(0)
-    images, labels = patches
-    model, engine = ModelConfig(name), choose_engine("cpu")
-    gain, offset = encoder_range(model.encoder, model.weights)
-    network = engine.place(build(NetworkSpec(model, 3, 2)))
-    images = engine.put(images * gain + offset)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=0.002)
-    loss_of = combined("cross_entropy+dice")
-    for step in range(160):
-        optimizer.param_groups[0]["lr"] = 0.002 * min(1.0, (step + 1) / 10)
-        network.train()
-        with engine.autocast():
-            logits = network(images)
-        optimizer.zero_grad()
-        loss_of(logits.float(), labels, None).backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        if step % 20 == 19:
-            with torch.inference_mode():
-                predicted = network.eval()(images).argmax(dim=1)
-            score = fcn.evaluate(predicted.numpy(), labels.numpy()).mean_iou
-            if score >= 0.95:
-                return
-    pytest.fail(f"mean IoU is {score:.3f} after 160 steps")
 
 
 def test_padding_mirrors_and_keeps_what_is_there() -> None:

@@ -190,5 +190,5 @@ class MaxUnpooling(nn.Module):
 
     def forward(self, features: Tensor, indices: Tensor) -> Tensor:
         """Features `(N, out_channels, scale H, scale W)`, by the pooling's `indices` `(N, out_channels, H, W)`."""
-        unpooled: Tensor = functional.max_unpool2d(self.convolution(features), indices, [self.scale])
+        unpooled: Tensor = functional.max_unpool2d(self.convolution(features), indices, [self.scale, self.scale])
         return unpooled

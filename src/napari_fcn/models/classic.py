@@ -48,21 +48,21 @@ class ClassicEncoder(nn.Module):
         width: int = 32,
         convolutions: int = 2,
         norm: str = "batch",
-        output_stride: int = 32,
+        output_stride: int | None = None,
         return_indices: bool = False,
     ) -> None:
         super().__init__()
         self.out_channels = [width * min(2**number, LARGEST) for number in range(depth + 1)]
-        self.output_stride = min(output_stride, 2**depth)
+        self.output_stride = min(output_stride or 2**depth, 2**depth)
         self.levels = nn.ModuleList()
         self.pools = nn.ModuleList()
         channels = in_channels
         for number, out_channels in enumerate(self.out_channels):
-            rate = max(1, 2**number // output_stride)
+            rate = max(1, 2**number // self.output_stride)
             self.levels.append(level(channels, out_channels, convolutions, norm, dilation=rate))
             channels = out_channels
             if number < depth:
-                fine = 2 ** (number + 1) <= output_stride
+                fine = 2 ** (number + 1) <= self.output_stride
                 self.pools.append(
                     nn.MaxPool2d(2, return_indices=return_indices) if fine else nn.MaxPool2d(3, stride=1, padding=1)
                 )

@@ -161,6 +161,7 @@ def pan(spec: NetworkSpec, weights_name: str) -> Network:
     "upernet",
     summary="UPerNet: pyramid pooling and a feature pyramid",
     **_facts("pyramid pooling", 2018, "Xiao et al. 2018, Unified perceptual parsing"),
+    smallest_batch=2,
 )
 def upernet(spec: NetworkSpec, weights_name: str) -> Network:
     """UPerNet over any encoder."""

@@ -1,0 +1,55 @@
+"""Every architecture leaves PyTorch: as a program of `torch.export`, and as an ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from napari_fcn import registry
+from napari_fcn.config import ModelConfig
+from napari_fcn.models import NetworkSpec, build
+
+pytestmark = [
+    pytest.mark.slow,
+    # The exporters' own affairs.
+    pytest.mark.filterwarnings("ignore:::torch.onnx", "ignore:::onnxscript", "ignore:::onnx_ir", "ignore:::copyreg"),
+]
+
+OWN = {name: entry.details.get("encoder") for name, entry in registry.architectures.items()}
+PAIRS = [
+    (name, encoder)
+    for name, own in OWN.items()
+    for encoder in ("tf_efficientnet_lite0", "resnet18", "classic")
+    if own in (None, encoder)
+]
+
+
+@pytest.mark.parametrize(("name", "encoder"), PAIRS)
+def test_exports_compute_the_same(name: str, encoder: str, tmp_path: Path) -> None:
+    check(tmp_path, name, encoder)
+
+
+def test_max_unpooling_exports(tmp_path: Path) -> None:
+    check(tmp_path, "unet-classic", "classic", upsampling="max_unpool")
+
+
+def check(folder: Path, name: str, encoder: str, **settings: Any) -> None:
+    torch.manual_seed(0)
+    network = build(NetworkSpec(ModelConfig(name, encoder, "none", **settings), 2, 3)).eval()
+    image = torch.rand(1, 2, 70, 64)
+    with torch.inference_mode():
+        expected = network(image)
+    program = torch.export.export(network, (image,))
+    with torch.inference_mode():
+        torch.testing.assert_close(program.module()(image), expected, atol=1e-5, rtol=1e-5)
+    path = folder / "network.onnx"
+    torch.onnx.export(program, dynamo=True, verbose=False).save(path)
+    session = onnxruntime.InferenceSession(path)
+    (found,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
+    scale = max(1.0, float(expected.abs().max()))  # random first values may make large logits
+    assert float(np.abs(found - expected.numpy()).max()) <= 1e-4 * scale
