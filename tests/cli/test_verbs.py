@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import itertools
 import os
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from PIL import Image
 from sklearn.metrics import jaccard_score
 
 from napari_fcn import Segmenter
-from napari_fcn.cli import console, learn
+from napari_fcn.cli import console, learn, tell
+from napari_fcn.cli.catalogue import Table, describe
 from napari_fcn.cli.options import given_settings
 from napari_fcn.config import DataConfig, ModelConfig, PredictionConfig, TrainingConfig
 from napari_fcn.io import read_image, read_labels
@@ -38,7 +40,7 @@ def test_help_is_quick_and_loads_neither_torch_nor_qt():
         "heavy = {'torch', 'napari', 'qtpy', 'timm', 'matplotlib', 'tifffile', 'zarr'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    for arguments in (["--help"], ["train", "--help"], ["models"]):
+    for arguments in (["--help"], ["train", "--help"]):
         result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
 
@@ -55,6 +57,16 @@ def test_every_setting_is_an_option_with_its_explanation(run, verb, configs):
             assert entry.metadata["option"].help.split()[0] in text
 
 
+def test_help_says_how_the_network_is_chosen(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    text = run("train", "--help").out
+    assert "--weights imagenet|none|FILE|NAME" in text
+    assert "'napari-fcn models' lists which architecture has which" in " ".join(text.split())
+    for name in ("unet-classic", "efficientnet-b4", "csmask-4b-l1c", "max_unpool"):
+        assert name in text  # whole, to be copied
+    assert "None" not in text
+
+
 def test_every_verb_has_help_and_json(run):
     for verb in ("demo", "models", "train", "predict", "evaluate", "info"):
         outcome = run(verb, "--help")
@@ -62,15 +74,61 @@ def test_every_verb_has_help_and_json(run):
         assert "--json" in outcome.out
 
 
-def test_models_lists_what_there_is(run):
+FACTS = (
+    "name", "summary", "family", "year", "paper", "licence",
+    "parameters", "multiply_adds", "stride", "offline", "settings",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def described():
+    """What there is; measuring it takes seconds."""
+    return describe()
+
+
+def test_models_lists_what_there_is(run, described, monkeypatch):
+    monkeypatch.setattr(tell, "describe", lambda progress: described)
     document = run("models", "--json").json
-    for kind in ("architectures", "encoders", "weights", "upsampling", "losses"):
+    for kind in ("architectures", "encoders", "weights", "upsampling", "losses", "augmentations"):
         assert document[kind]
         assert all(entry["name"] for entry in document[kind])
+    for entry in document["architectures"]:
+        assert set(FACTS) <= set(entry)
+    found = {kind: {entry["name"]: entry for entry in document[kind]} for kind in document}
+    # Ronneberger et al. 2015 with 32 channels, 3 x 3 convolutions with batch normalisation, 2 x 2 transposed ones.
+    levels = [3, 32, 64, 128, 256, 512]
+    down = sum(9 * (i * o + o * o) + 4 * o for i, o in itertools.pairwise(levels))
+    up = sum(4 * 2 * o * o + o + 9 * (2 * o * o + o * o) + 4 * o for o in levels[1:-1])
+    assert found["architectures"]["unet-classic"]["parameters"] == down + up + 2 * (32 + 1)
+    assert found["architectures"]["unet-classic"]["stride"] == 16
+    assert found["architectures"]["unet"]["settings"]["upsampling"]["usual"] == "nearest"
+    assert "max_unpool" in found["architectures"]["unet-classic"]["settings"]["upsampling"]["choices"]
+    for entry in document["encoders"]:
+        assert {"licence", "offline", "source", "paper"} <= set(entry)
+    assert found["encoders"]["tf_efficientnet_lite0"]["offline"]
+    assert not found["encoders"]["resnet18"]["offline"]
+
+
+def test_models_are_readable_on_a_terminal(run, described, monkeypatch):
+    monkeypatch.setattr(tell, "describe", lambda progress: described)
     text = run("models").out
-    assert "tf_efficientnet_lite0" in text
-    assert "works offline" in text
-    assert "non-commercial" in text
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 120
+    for words in ("tf_efficientnet_lite0", "non-commercial", "max_unpool", "cross_entropy", "unet-classic"):
+        assert words in text
+    (row,) = (line for line in lines if line.startswith("unet-classic   U-Net "))
+    assert row.split()[2:8] == ["2015", "7.8", "M", "12.1", "G", "16"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_a_table_keeps_its_words_and_its_width(width):
+    rows = tuple(
+        (f"name{n}", "some words of a summary, " * n, "Author et al. 2015, A long-winded title") for n in range(9)
+    )
+    table = Table("things", "Things", ("name", "what it is", "paper"), rows, frozenset({"paper"}))
+    text = table.text(width)
+    assert max(map(len, text.splitlines())) <= width
+    assert sorted(text.split()) == sorted(" ".join(" ".join(row) for row in (table.header, *rows)).split())
 
 
 def test_train_writes_a_segmenter_and_tells_how_it_went(run, data):
@@ -270,17 +328,16 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch, capfd):
     assert capfd.readouterr() == ("", "working  50%  half way\n")
 
 
-def test_reader_that_has_seen_enough_is_no_error():
-    with subprocess.Popen([*COMMAND, "models"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+def test_reader_that_has_seen_enough_is_no_error(data):
+    arguments = ("evaluate", "--predictions", data / "labels", "--labels", data / "labels")
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
 
 
 def test_bug_leaves_a_traceback(run, monkeypatch):
-    from napari_fcn.cli import tell
-
-    monkeypatch.setattr(tell, "_registries", lambda: 1 / 0)
+    monkeypatch.setattr(tell, "describe", lambda progress: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("models")
 

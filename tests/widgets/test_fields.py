@@ -61,6 +61,104 @@ def test_a_list_of_suggestions_takes_and_keeps_other_text(qtbot: QtBot) -> None:
     widget.close()
 
 
+def type_text(widget: OpenComboBox, text: str) -> None:
+    """As a person does, who then leaves the field."""
+    widget.native.lineEdit().setText(text)
+    widget.native.lineEdit().editingFinished.emit()
+
+
+def test_what_is_usual_can_be_left_and_chosen_again(qtbot: QtBot) -> None:
+    widget = field("upsampling", *SETTINGS["upsampling"], usual="nearest")
+    seen: list[Any] = []
+    widget.changed.connect(seen.append)
+    assert widget.value is None
+    assert widget.native.currentText() == "nearest (usual)"
+    widget.native.setCurrentIndex(widget.native.findText("bilinear"))
+    assert widget.value == "bilinear"
+    Container(widgets=[widget]).reset_choices()
+    assert widget.value == "bilinear"
+    widget.native.setCurrentIndex(0)
+    assert widget.value is None
+    widget.value = "bilinear"
+    widget.value = None
+    assert widget.native.currentText() == "nearest (usual)"
+    assert seen == ["bilinear", None, "bilinear", None]
+    widget.close()
+
+
+def test_what_is_usual_can_be_left_by_typing_and_chosen_again(qtbot: QtBot) -> None:
+    widget = field("encoder", *SETTINGS["encoder"], usual="tf_efficientnet_lite0")
+    assert isinstance(widget, OpenComboBox)
+    edit = widget.native.lineEdit()
+
+    def shows_usual(name: str) -> bool:
+        return widget.value is None and edit.text() == "" and edit.placeholderText() == f"{name} (usual)"
+
+    assert shows_usual("tf_efficientnet_lite0")
+    type_text(widget, "densenet121")
+    assert widget.value == "densenet121"
+    widget.native.setCurrentIndex(0)
+    assert shows_usual("tf_efficientnet_lite0")
+    widget.native.activated.emit(0)  # chosen once more
+    assert shows_usual("tf_efficientnet_lite0")
+    widget.value = "densenet121"
+    type_text(widget, "")
+    assert shows_usual("tf_efficientnet_lite0")
+    widget.show_usual("efficientnet-b4")
+    assert shows_usual("efficientnet-b4")
+    type_text(widget, "efficientnet-b4 (usual)")
+    assert shows_usual("efficientnet-b4")
+    widget.value = "densenet121"
+    widget.show_usual("classic")
+    assert widget.value == edit.text() == "densenet121"
+    widget.value = None
+    assert shows_usual("classic")
+    widget.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "texts"),
+    [
+        ("output_stride", (16, 8), ["16 (usual)", "8", "16"]),
+        ("upsampling", ("nearest", "max_unpool"), ["nearest (usual)", "nearest", "max_unpool"]),
+        ("norm", ("group", "none"), [
+            "Group normalisation: the same for any batch (usual)",
+            "Group normalisation: the same for any batch",
+            "Nothing, as in the first paper",
+        ]),
+    ],
+)  # fmt: skip
+def test_only_what_is_allowed_is_offered(qtbot: QtBot, name: str, allowed: tuple[Any, ...], texts: list[str]) -> None:
+    widget = field(name, *SETTINGS[name], usual=allowed[0], allowed=allowed)
+    assert [widget.native.itemText(row) for row in range(widget.native.count())] == texts
+    assert set(widget.choices) == {None, *allowed}
+    for value in (*allowed, None):
+        widget.value = value
+        assert widget.value == value
+    assert "bilinear" not in widget.tooltip
+    assert "Batch" not in widget.tooltip
+    widget.close()
+
+
+def test_a_usual_number_is_shown_until_another_is_typed(qtbot: QtBot) -> None:
+    widget = field("width", *SETTINGS["width"], usual=32)
+    assert widget.native.placeholderText() == "32 (usual)"
+    assert widget.value is None
+    widget.value = 16
+    assert widget.value == 16
+    widget.native.setText("")
+    assert widget.value is None
+    widget.close()
+
+
+def test_the_beginning_of_a_long_text_is_shown(qtbot: QtBot) -> None:
+    widget = field("loss", *SETTINGS["loss"])
+    assert widget.native.lineEdit().cursorPosition() == 0
+    widget.value = "dice+cross_entropy"
+    assert widget.native.lineEdit().cursorPosition() == 0
+    widget.close()
+
+
 def test_meanings_are_shown_and_names_are_values(qtbot: QtBot) -> None:
     about = option("a", "help", choices={"a": "first of them", "b": "second"}).metadata["option"]
     widget = field("kind", "a", about)

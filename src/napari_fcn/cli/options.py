@@ -6,10 +6,13 @@ import json
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..config import Config, Option, options, refuse_unknown
+from ..config import ARCHITECTURE_SETTINGS, Config, Option, options, refuse_unknown
 from ..errors import InputError
+
+if TYPE_CHECKING:
+    from argparse import _ActionsContainer
 
 __all__ = ["add_setting", "add_settings", "given_settings"]
 
@@ -17,6 +20,7 @@ BUDGETS = ("time_budget", "steps", "epochs")
 
 # How values look, where the kind alone does not say it.
 _METAVARS = {
+    "weights": "imagenet|none|FILE|NAME",
     "axes": "AXES",
     "channels": "0,1,2",
     "ignore": "VALUE",
@@ -28,15 +32,27 @@ _METAVARS = {
     "validation": "FRACTION|PATH",
 }
 
+_SPECIAL = (
+    "Without them, what is usual for the architecture is used; 'napari-fcn models' lists which architecture has which, "
+    "with its values."
+)
+
 
 def add_settings(parser: ArgumentParser, *configs: type[Config]) -> None:
-    """An option for each setting; what is not given stays out of the result, so that defaults stand in one place."""
+    """An option for each setting; what is not given stays out of the result, so that defaults stand in one place.
+
+    The help has a paragraph for each stage, and one for what only some architectures have.
+    """
     for config in configs:
+        stage = parser.add_argument_group((config.__doc__ or config.__name__).partition(".")[0].lower())
+        special = None
         for name in options(config):
-            add_setting(parser, config, name)
+            if name in ARCHITECTURE_SETTINGS and special is None:
+                special = parser.add_argument_group("settings of some architectures", _SPECIAL)
+            add_setting(special if special and name in ARCHITECTURE_SETTINGS else stage, config, name)
 
 
-def add_setting(parser: ArgumentParser, config: type[Config], name: str, explanation: str | None = None) -> None:
+def add_setting(parser: _ActionsContainer, config: type[Config], name: str, explanation: str | None = None) -> None:
     """An option for one setting, with another explanation than the setting's where it means something else."""
     default, option = options(config)[name]
     several: dict[str, Any] = {"nargs": "+", "action": "extend"} if name == "ignore" else {}

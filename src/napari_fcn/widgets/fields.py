@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from magicgui.widgets import ComboBox, FloatSpinBox, LineEdit, SpinBox, create_widget
@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QComboBox
 from ..config import Option
 from ..registry import Registry
 
-__all__ = ["OpenComboBox", "ParsedEdit", "field", "label", "layer_field", "slim"]
+__all__ = ["OpenComboBox", "ParsedEdit", "SettingBox", "field", "label", "layer_field", "slim"]
 
 # A wider range is no longer something to step through.
 WIDEST_SPIN = 1e6
@@ -26,17 +26,27 @@ def label(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def field(name: str, default: Any, option: Option) -> ValueWidget[Any]:
-    """A widget for the setting `name`, with its choices, bounds, explanation and default value."""
-    common: dict[str, Any] = {"name": name, "label": label(name), "tooltip": _tooltip(option)}
-    if option.choices is not None:
-        if option.open or option.joined:
-            names = option.names()
-            extra = [default] if default not in names else []
-            return slim(OpenComboBox(value=default, choices=names + extra, **common))
-        return slim(_choice(default, option, common))
+def field(
+    name: str, default: Any, option: Option, *, usual: Any = None, allowed: Sequence[Any] | None = None
+) -> ValueWidget[Any]:
+    """A widget for the setting `name`, with its choices, bounds, explanation and default value.
+
+    Parameters
+    ----------
+    name, default, option : the setting, as `napari_fcn.config.options` describes it. A default of None stands for
+        what is usual in the given case, and can be chosen again.
+    usual : what that is, to be shown.
+    allowed : the values to choose from, where these are fewer than `option` knows.
+    """
+    common: dict[str, Any] = {"name": name, "label": label(name), "tooltip": _tooltip(option, allowed)}
+    if option.choices is not None or allowed is not None:
+        box: type[SettingBox] = OpenComboBox if option.open or option.joined else SettingBox
+        return box(_offered(option, allowed), value=default, usual=usual, **common)
     if default is None or option.kind in ("text", "integers") or not _can_step(option):
-        return ParsedEdit(value=default, parse=_parser(option), **common)
+        edit = ParsedEdit(value=default, parse=_parser(option), **common)
+        if usual is not None:
+            edit.native.setPlaceholderText(_usual_text(usual))
+        return edit
     low, high = option.minimum or 0, WIDEST_SPIN if option.maximum is None else option.maximum
     if option.kind == "integer":
         return SpinBox(value=default, min=int(low), max=int(high), step=option.multiple or 1, **common)
@@ -59,28 +69,28 @@ def _can_step(option: Option) -> bool:
     return option.kind == "integer" or low == 0 or (WIDEST_SPIN if high is None else high) / low <= WIDEST_SPIN
 
 
-def _tooltip(option: Option) -> str:
+def _tooltip(option: Option, allowed: Sequence[Any] | None) -> str:
     text = option.help[:1].upper() + option.help[1:]
     if option.choices is None:
         return text
-    return "\n".join([text + ":", *(f"  {name}: {meaning}" for name, meaning in _meanings(option))])
+    return "\n".join([text + ":", *(f"  {value}: {meaning}" for _, value, meaning in _offered(option, allowed))])
 
 
-def _meanings(option: Option) -> Iterable[tuple[str, str]]:
+def _offered(option: Option, allowed: Sequence[Any] | None) -> list[tuple[str, Any, str]]:
+    """What can be chosen: the text that is shown, the value, and its meaning.
+
+    Where each value has a meaning of its own, and no name that somebody registered, the meaning is what is shown.
+    """
+    if option.choices is None:
+        return [(str(value), value, "") for value in sorted(allowed or ())]
+    values = option.names() if allowed is None else allowed
     if isinstance(option.choices, Registry):
-        return [(name, entry.summary) for name, entry in option.choices.items()]
-    return list((option.choices or {}).items())
+        return [(value, value, option.choices[value].summary) for value in values]
+    return [(_capital(option.choices[value]), value, option.choices[value]) for value in values]
 
 
-def _choice(default: Any, option: Option, common: dict[str, Any]) -> ComboBox:
-    """A list of names; where each has a meaning of its own, the meaning is what is shown."""
-    if isinstance(option.choices, Registry):
-        box = ComboBox(value=default, choices=option.names(), **common)
-    else:
-        box = ComboBox(value=default, choices=[(_capital(text), name) for name, text in _meanings(option)], **common)
-    for row, (_, meaning) in enumerate(_meanings(option)):
-        box.native.setItemData(row, meaning, Qt.ItemDataRole.ToolTipRole)
-    return box
+def _usual_text(usual: Any) -> str:
+    return "as usual" if usual is None else f"{usual} (usual)"
 
 
 def _capital(text: str) -> str:
@@ -98,33 +108,89 @@ def slim(box: ComboBox) -> ComboBox:
     return box
 
 
-class OpenComboBox(ComboBox):
-    """A list of suggestions in which any other text can be typed."""
+class SettingBox(ComboBox):
+    """A list of values.
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    Parameters
+    ----------
+    offered : text, value and meaning of each.
+    value : the chosen one; None, which stands for what is usual, makes an entry for it.
+    usual : what that entry says.
+    options : as for any widget.
+    """
+
+    def __init__(
+        self, offered: Sequence[tuple[str, Any, str]], *, value: Any, usual: Any = None, **options: Any
+    ) -> None:
+        self._texts = {choice: text for text, choice, _ in offered}
+        self.null_string = _usual_text(self._texts.get(usual, usual))
+        choices = [(text, choice) for text, choice, _ in offered]
+        if value is not None and value not in self._texts:
+            choices.append((str(value), value))
+        super().__init__(value=value, choices=choices, nullable=value is None, **options)
+        for row, (_, _, meaning) in enumerate(offered, start=int(self._nullable)):
+            self.native.setItemData(row, meaning, Qt.ItemDataRole.ToolTipRole)
+        slim(self)
+
+    def show_usual(self, usual: Any) -> None:
+        """Say what None stands for."""
+        text = _usual_text(self._texts.get(usual, usual))
+        if self._nullable and text != self.null_string:
+            self.null_string = text
+            self.native.setItemText(self.choices.index(None), text)
+            slim(self)
+
+
+class OpenComboBox(SettingBox):
+    """A list of suggestions in which any other text can be typed; what is usual stands in grey until then."""
+
+    def __init__(self, offered: Sequence[tuple[str, Any, str]], **options: Any) -> None:
+        super().__init__(offered, **options)
         native: QComboBox = self.native
         native.setEditable(True)
         native.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         edit = native.lineEdit()
         if edit is not None:
             edit.editingFinished.connect(self._take_typed)
+        # Choosing an entry again shows its text again.
+        native.currentIndexChanged.connect(self._show_text)
+        native.activated.connect(self._show_text)
+        self._show_text()
+
+    def show_usual(self, usual: Any) -> None:
+        """Say what None stands for."""
+        super().show_usual(usual)
+        self._show_text()
+
+    def _show_text(self) -> None:
+        """Show the beginning of a long text, and what is usual in grey, so that one can type at once."""
+        edit = self.native.lineEdit()
+        if edit is None:
+            return
+        if self._nullable:
+            edit.setPlaceholderText(self.null_string)
+            if self.get_value() is None:
+                edit.clear()
+        edit.setCursorPosition(0)
 
     def _take_typed(self) -> None:
         text = self.native.currentText().strip()
-        if text and text != self.get_value():
+        if self._nullable and text in ("", self.null_string):
+            self.value = None
+            self._show_text()
+        elif text and text != self.get_value():
             self.value = text
 
     @property
     def value(self) -> Any:
-        """The chosen or typed text."""
+        """The chosen or typed text; None for what is usual."""
         return ComboBox.value.fget(self)  # type: ignore[attr-defined]
 
     @value.setter
     def value(self, value: Any) -> None:
         if value not in self.choices:
             # Kept as a choice, so that refreshing the choices does not lose it.
-            self.choices = (*self.choices, value)
+            self.choices = tuple(choice for choice in (*self.choices, value) if choice is not None)
         ComboBox.value.fset(self, value)  # type: ignore[attr-defined]
 
     def reset_choices(self, *_: Any) -> None:

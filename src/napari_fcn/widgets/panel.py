@@ -76,6 +76,7 @@ class Panel(Container[Widget]):
         self._gone = False
         self._docked = False
         self._advanced = list(advanced)
+        self._withheld: set[str] = set()
         self.result: Any = None
 
         self._fold = PushButton(text=ADVANCED_CLOSED, name="advanced", tooltip="More settings, with sensible values")
@@ -249,7 +250,27 @@ class Panel(Container[Widget]):
     def _show_advanced(self, shown: bool) -> None:
         self._fold.text = ADVANCED_OPEN if shown else ADVANCED_CLOSED
         for widget in self._advanced:
-            widget.visible = shown
+            widget.visible = shown and widget.name not in self._withheld
+
+    def exchange(self, field: Widget, *, offered: bool) -> None:
+        """Put an advanced field into the place of the one that has its name; who has that one still must let it go.
+
+        A field that is not `offered` keeps its place and its name, but nobody sees it.
+        """
+        position = next(number for number, widget in enumerate(self._form) if widget.name == field.name)
+        old = self._form[position]
+        row = old.native.parentWidget()  # the field and its label
+        self._advanced[self._advanced.index(old)] = field
+        if offered:
+            self._withheld.discard(field.name)
+        else:
+            self._withheld.add(field.name)
+        field.visible = False  # so that nothing flickers
+        del self._form[position]
+        # Now, and not when Python's collector finds it, which may be in the thread of a training.
+        row.deleteLater()
+        self._form.insert(position, field)
+        field.visible = offered and self._fold.text == ADVANCED_OPEN
 
     def _parent_changed(self, parent: Any) -> None:
         # Taken out of its dock, which is how napari closes one.

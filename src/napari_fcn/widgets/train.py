@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from magicgui.widgets import ComboBox, PushButton
 from magicgui.widgets.bases import Widget
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QFileDialog
 
-from ..config import DataConfig, ModelConfig, TrainingConfig, options, split
+from ..config import ARCHITECTURE_SETTINGS, DataConfig, ModelConfig, TrainingConfig, options, settings_of, split
 from ..errors import InputError
+from ..registry import architectures
 from . import layers
 from .fields import field, layer_field
-from .panel import Panel, Progress, Work, values
+from .panel import Panel, Work, values
 from .store import segmenters
+from .training_job import TrainingJob, TrainingOutcome
+from .worker import Worker
 
 if TYPE_CHECKING:
     from ..segmenter import Segmenter
@@ -35,6 +34,9 @@ class Train(Panel):
 
     Fields carry the names of the settings of `napari_fcn.train`; `image` and `labels` are layers, and `add_pair` adds
     more of them. Calling the widget starts training in a thread and returns its worker; `wait` returns the segmenter.
+
+    Settings that only some architectures have are shown for these alone, and start anew, at their usual values, when
+    another architecture is chosen.
 
     Examples
     --------
@@ -56,6 +58,8 @@ class Train(Panel):
         fields["time_budget"].native.setSuffix(" s")
         fields["time_budget"].native.setDecimals(0)
         self._guessed_axes = ""
+        self._own_encoder: str | None = None
+        self._chosen_encoder: str | None = None
 
         image = layer_field("image", Image, "What to learn from; the channels of an RGB image belong to it")
         labels = layer_field("labels", Labels, "What you painted: one value for each class")
@@ -74,7 +78,15 @@ class Train(Panel):
         labels.changed.connect(self._labels_changed)
         for name in ("steps", "epochs"):
             getattr(self, name).changed.connect(self._budget_changed)
+        self.architecture.changed.connect(self._architecture_changed)
+        for name in ("encoder", "weights"):
+            getattr(self, name).changed.connect(self._show_usual)
+        self._architecture_changed()
         self._labels_changed()
+
+    def __call__(self, **values: Any) -> Worker:
+        """As for every panel; the architecture is set first, because others depend on it."""
+        return super().__call__(**dict(sorted(values.items(), key=lambda item: item[0] != "architecture")))
 
     @property  # type: ignore[misc]  # magicgui's can also be set
     def labels(self) -> Any:
@@ -83,6 +95,11 @@ class Train(Panel):
         It hides magicgui's own property of that name, whether fields have labels, which only building a widget needs.
         """
         return self._form.get_widget("labels") if self._initialized else self._labels
+
+    @property  # type: ignore[misc]
+    def width(self) -> Any:
+        """The field of the setting `width`; it hides the width in pixels, which `native` tells too."""
+        return self._form.get_widget("width")
 
     def add_pair(self, image: Image | None = None, labels: Labels | None = None) -> None:
         """Add fields for one more image and its labels, and choose these layers."""
@@ -122,6 +139,8 @@ class Train(Panel):
         """Read layers and settings; the labels are copied, so painting can go on."""
         pairs = self.pairs()
         settings = values(self._form, self._settings)
+        if settings.get("encoder") == self._own_encoder:
+            settings.pop("encoder", None)
         if "steps" in settings or "epochs" in settings:
             settings.pop("time_budget", None)
         settings["axes"] = self._common_axes(pairs, settings.get("axes"))
@@ -130,7 +149,7 @@ class Train(Panel):
         for _, labels in pairs:
             names |= layers.class_names(labels)
         image, labels = pairs[0]
-        job = _Job(
+        job = TrainingJob(
             images=[layers.array(image) for image, _ in pairs],
             labels=[layers.snapshot(labels) for _, labels in pairs],
             names=names,
@@ -140,7 +159,7 @@ class Train(Panel):
         )
         return Work(job.run, f"training of {settings['architecture']} on '{image.name}'", self._offer)
 
-    def _offer(self, outcome: _Outcome | None) -> tuple[Segmenter | None, str]:
+    def _offer(self, outcome: TrainingOutcome | None) -> tuple[Segmenter | None, str]:
         """Offer the segmenter to Segment."""
         if outcome is None:
             return self.result, "Cancelled before learning began; nothing was learnt."
@@ -195,6 +214,38 @@ class Train(Panel):
         if zero in self.zero.choices:
             self.zero.value = zero
 
+    def _architecture_changed(self) -> None:
+        """Offer the settings that the architecture has, at their usual values, and no encoder where it has its own."""
+        usual, having = ModelConfig(architecture=self.architecture.value), settings_of(self.architecture.value)
+        for name in ARCHITECTURE_SETTINGS:
+            allowed = having.get(name)
+            choices = allowed if isinstance(allowed, tuple) else None
+            value = getattr(usual, name)
+            widget = field(
+                name, None, self._settings[name][1], usual="automatic" if value is None else value, allowed=choices
+            )
+            self.exchange(widget, offered=name in having)
+        self._offer_encoder()
+        self._show_usual()
+
+    def _offer_encoder(self) -> None:
+        """Show the encoder of an architecture that goes with no other, and afterwards what was chosen before."""
+        before, own = self._own_encoder, architectures[self.architecture.value].details.get("encoder")
+        self._own_encoder = own
+        if before is None and own is not None:
+            self._chosen_encoder = self.encoder.value
+        if own != before:
+            self.encoder.value = self._chosen_encoder if own is None else own
+        self.encoder.enabled = own is None
+
+    def _show_usual(self) -> None:
+        """Say which encoder and weights are taken when none are chosen; each may depend on the other."""
+        chosen = {"architecture": self.architecture.value}
+        encoder = None if self._own_encoder else self.encoder.value
+        weights = self.weights.value
+        self.encoder.show_usual(ModelConfig(**chosen, **({"weights": weights} if weights else {})).encoder)
+        self.weights.show_usual(ModelConfig(**chosen, **({"encoder": encoder} if encoder else {})).weights)
+
     def _budget_changed(self) -> None:
         self.time_budget.enabled = self.steps.value is None and self.epochs.value is None
 
@@ -207,89 +258,3 @@ class Train(Panel):
             # The dialog has asked about the file that was typed, not about the one with another ending.
             self.save(path, overwrite=path == Path(typed))
             show_info(f"Saved as {path.name}.")
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    segmenter: Segmenter
-    architecture: str
-    score: float | None
-    summary: str
-
-
-@dataclass(frozen=True)
-class _Job:
-    """All that training needs, without widgets or layers."""
-
-    images: list[Any]
-    labels: list[np.ndarray[Any, Any]]
-    names: Mapping[int, str]
-    colormap: Any
-    pixel_size: float | None
-    settings: Mapping[str, Any]
-
-    def run(self, stop: threading.Event) -> Generator[Progress, None, _Outcome | None]:
-        """Train, in the worker's thread; only here torch is loaded."""
-        from .. import api
-
-        yield Progress(None, "Preparing…")
-        present = {int(value) for labels in self.labels for value in np.unique(labels)}
-        if stop.is_set():
-            return None
-        training = api.prepare_training(
-            self.images,
-            self.labels,
-            class_names=self.names,
-            class_colors=layers.class_colors(self.colormap, present),
-            pixel_size=self.pixel_size,
-            **self.settings,
-        )
-        view = _View()
-        run = training.run()
-        try:
-            for event in run:
-                view = view.after(event)
-                yield view.progress()
-                if stop.is_set():
-                    break
-        finally:
-            run.close()
-        end = training.result
-        score = None if end is None or end.best is None else end.best.mean_iou
-        return _Outcome(
-            training.segmenter(), str(self.settings["architecture"]), score, "" if end is None else end.summary
-        )
-
-
-@dataclass(frozen=True)
-class _View:
-    """What is known of a running training, as text."""
-
-    device: str = ""
-    notes: tuple[str, ...] = ()
-    step: int = 0
-    loss: float | None = None
-    score: float | None = None
-    fraction: float | None = None
-    left: float | None = None
-
-    def after(self, event: Any) -> _View:
-        from ..training import events
-
-        if isinstance(event, events.Started):
-            return replace(self, device=event.device, notes=event.notes, left=event.seconds)
-        if isinstance(event, events.Validated):
-            return replace(self, score=event.scores.mean_iou)
-        if isinstance(event, events.Step):
-            # Nothing is known about the end before something is done.
-            left = event.seconds * (1 / event.progress - 1) if event.progress > 0 else self.left
-            return replace(self, step=event.step, loss=event.loss, fraction=event.progress, left=left)
-        return self
-
-    def progress(self) -> Progress:
-        facts = [f"step {self.step}" if self.step else "first step"]
-        facts += [] if self.loss is None else [f"loss {self.loss:.3f}"]
-        facts += [] if self.score is None else [f"score {self.score:.2f}"]
-        facts += [] if self.left is None else [f"{self.left:.0f} s left"]
-        facts += [f"on {self.device}"] if self.device else []
-        return Progress(self.fraction, "\n".join([", ".join(facts).capitalize(), *self.notes]))
