@@ -24,7 +24,8 @@ gui: $(VENV)/.installed-pyside6 ## open napari with the plugin and a sample
 
 test: $(VENV)/.installed-test ## run all tests, offline, on a screen that nobody sees
 	@bash tools/qt_system_libraries.sh --virtual-screen
-	HF_HUB_OFFLINE=1 bash tools/virtual_screen.sh $(BIN)/python -m pytest $(ARGS)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 bash tools/virtual_screen.sh \
+		$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 lint: $(VENV)/.installed-lint ## check style, format, types and who imports whom
 	$(BIN)/ruff check

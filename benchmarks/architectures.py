@@ -24,8 +24,13 @@ from napari_fcn import registry
 from napari_fcn.config import ModelConfig, settings_of
 from napari_fcn.models.measure import measure
 
-VARIED = ("upsampling", "output_stride", "atrous")
-"""Settings of which every value is tried, where there is a choice."""
+VARIED = {
+    "unet": ("upsampling",),
+    "unet-classic": ("upsampling",),
+    "deeplabv3": ("output_stride", "atrous"),
+    "deeplabv3plus": ("output_stride", "atrous"),
+}
+"""Settings of which every value is tried."""
 
 
 def contestants() -> list[dict[str, Any]]:
@@ -33,11 +38,9 @@ def contestants() -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for name in registry.architectures:
         rows.append({"architecture": name})
-        for setting in VARIED:
-            values = settings_of(name).get(setting)
-            if isinstance(values, tuple) and (setting != "upsampling" or name.startswith(("unet", "fcn8s"))):
-                rows += [{"architecture": name, setting: value} for value in values[1:]]
-    return [row for row in rows if row["architecture"] != "unet++" or len(row) == 1]
+        for setting in VARIED.get(name, ()):
+            rows += [{"architecture": name, setting: value} for value in settings_of(name)[setting][1:]]
+    return rows
 
 
 def title(settings: dict[str, Any]) -> str:

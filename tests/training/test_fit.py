@@ -163,6 +163,28 @@ def test_a_time_budget_is_kept() -> None:
     assert max(event.progress for event in events if isinstance(event, Step)) == 1
 
 
+def test_scoring_leaves_time_to_learn() -> None:
+    """Of many held-out windows only some are scored where that would take too long; every class stays."""
+    from napari_fcn.training.validation import Validation
+
+    image, labels = picture(640)
+    labels[:20, :20] = 2
+    training = prepared()
+    examples = prepare_training(image, labels, **QUICK, steps=1, validation=0.0).examples
+    validation = Validation(examples, [plane.target for plane in examples.planes])
+    windows = len(validation.windows)
+    assert validation.limit(training.network, training.engine, 1000) is None
+    assert len(validation.windows) == windows > 4
+    sentence = validation.limit(training.network, training.engine, 1e-6)
+    assert (
+        sentence
+        == f"Progress is measured on {len(validation.windows)} of {windows} held-out windows, to leave time to learn."
+    )
+    assert len(validation.windows) <= 3
+    scores = validation.score(training.network, training.engine)
+    assert all(row.pixels for row in scores.classes)
+
+
 def test_held_out_pixels_teach_nothing() -> None:
     """Whatever the labels say there, the learnt weights are the same."""
     image, labels = picture(320)

@@ -32,7 +32,9 @@ LARGEST_PATCH = 192
 VALIDATIONS = 10
 """How often the network is scored, at most."""
 VALIDATION_SHARE = 0.1
-"""Part of a time budget that scoring may take."""
+"""Part of a time budget that scoring may take, besides the first and the last score."""
+SCORE_SHARE = 0.04
+"""Part of a time budget that one score may take."""
 
 
 class Training:
@@ -181,6 +183,9 @@ class Training:
         class_weights = self._class_weights()
         scaler = torch.amp.GradScaler(engine.device.split(":")[0], enabled=engine.precision == "float16")
         steps = self._planned_steps()
+        if config.time_budget is not None:
+            sentence = self.validation.limit(network, engine, SCORE_SHARE * config.time_budget)
+            self.notes += (sentence,) if sentence else ()
         yield Started(
             device=engine.device,
             precision=engine.precision,
@@ -193,7 +198,6 @@ class Training:
             notes=self.notes,
         )
         if not self.validation.empty:
-            self.validation.score(network, engine)  # the first forward passes are slower: they are not the measure
             self._start = self._score()
             yield Validated(0, self._seconds(), self._start, best=False)
         step_seconds = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -61,17 +62,40 @@ class Validation:
     def __init__(self, examples: Examples, targets: Sequence[npt.NDArray[np.int16]]) -> None:
         self.classes = examples.classes
         windows = [window for plane, target in enumerate(targets) for window in _windows(plane, target)]
-        groups: dict[tuple[int, ...], list[_Window]] = {}
-        for window in windows[:: max(1, -(-len(windows) * WINDOW**2 // MOST_PIXELS))]:
-            groups.setdefault(window.truth.shape, []).append(window)
-        self.groups = [
-            (np.stack([window.read(examples) for window in group]), [window.truth for window in group])
-            for group in groups.values()
-        ]
-        self.empty = not self.groups
+        kept = windows[:: max(1, -(-len(windows) * WINDOW**2 // MOST_PIXELS))]
+        self.windows = [(window.read(examples), window.truth) for window in kept]
+        self.empty = not self.windows
+
+    def limit(self, network: nn.Module, engine: Engine, seconds: float) -> str | None:
+        """Leave windows out, evenly, so that scoring takes about `seconds`.
+
+        One window at least stays of every class that was held out. Returns a sentence when some were left out.
+        """
+        if self.empty:
+            return None
+        values, truth = self.windows[0]
+        with evaluating(network):
+            for _ in range(2):  # the first forward passes are slower: they are not the measure
+                begin = time.perf_counter()
+                list(classify(network, values[None], engine))
+        pixels = seconds / (time.perf_counter() - begin) * truth.size
+        everything = sum(truth.size for _, truth in self.windows)
+        if everything <= pixels:
+            return None
+        count = max(1, int(len(self.windows) * pixels / everything))
+        chosen = set(np.linspace(0, len(self.windows) - 1, count, dtype=int).tolist())
+        for index in range(len(self.classes)):
+            holding = [number for number, (_, truth) in enumerate(self.windows) if (truth == index).any()]
+            if holding and not chosen & set(holding):
+                chosen.add(holding[len(holding) // 2])
+        sentence = (
+            f"Progress is measured on {len(chosen)} of {len(self.windows)} held-out windows, to leave time to learn."
+        )
+        self.windows = [self.windows[number] for number in sorted(chosen)]
+        return sentence
 
     def score(self, network: nn.Module, engine: Engine) -> Scores:
-        """Scores of the network on all held-out pixels, pooled.
+        """Scores of the network on the held-out pixels, pooled.
 
         A class of which nothing was held out has no score of its own (NaN) and is not in the means; pixels that are
         taken for it still count against their true class.
@@ -79,10 +103,16 @@ class Validation:
         classes = len(self.classes)
         total = np.zeros((classes, classes), np.int64)
         with evaluating(network):
-            for windows, truths in self.groups:
+            for windows, truths in self._batches():
                 for prediction, truth in zip(classify(network, windows, engine), truths, strict=True):
                     total += confusion_matrix(truth, prediction, values=range(classes))
         return _of_true_classes(Scores.from_confusion(total, self.classes.values, self.classes.names))
+
+    def _batches(self) -> Iterator[tuple[npt.NDArray[np.float32], list[npt.NDArray[np.int16]]]]:
+        """Windows of one size together."""
+        for shape in dict.fromkeys(truth.shape for _, truth in self.windows):
+            group = [(values, truth) for values, truth in self.windows if truth.shape == shape]
+            yield np.stack([values for values, _ in group]), [truth for _, truth in group]
 
 
 def _of_true_classes(scores: Scores) -> Scores:
