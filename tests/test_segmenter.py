@@ -88,7 +88,7 @@ def rewrite(path: Path, change) -> Path:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda d, t: d.update(format=2), "newer napari-fcn .format 2.*update"),
+        (lambda d, t: d.update(format=FORMAT + 1), f"newer napari-fcn .format {FORMAT + 1}.*update"),
         (lambda d, t: d.pop("classes"), "not a complete segmenter .'classes' is missing"),
         (lambda d, t: d["model"].update(architecture="nonet"), "not a complete segmenter .There is no architecture"),
         (lambda d, t: d["model"].update(surprise=1), "no option 'surprise'"),
@@ -126,3 +126,19 @@ def test_it_tells_people_what_it_is(segmenter: Segmenter) -> None:
     text = segmenter.describe()
     assert "unet on tf_efficientnet_lite0 (imagenet weights)" in text
     assert "300 = bright" in text
+
+
+def test_a_file_of_format_1_is_read(saved: Path, tmp_path: Path) -> None:
+    """It named an upsampling for every architecture, also for those that have no choice."""
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    linknet = fcn.train(image, image[..., 0] > 128, architecture="linknet", steps=1, patch_size=64, device="cpu")
+    path = linknet.save(tmp_path / "linknet.safetensors")
+    with safe_open(path, framework="pt") as file:
+        document = json.loads(file.metadata()[KEY])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    settings = {"architecture": "linknet", "encoder": "tf_efficientnet_lite0", "weights": "imagenet"}
+    document |= {"format": 1, "model": {**settings, "upsampling": "nearest"}}
+    save_file(tensors, tmp_path / "old.safetensors", metadata={KEY: json.dumps(document)})
+    old = Segmenter.load(tmp_path / "old.safetensors")
+    assert old.model == linknet.model
+    np.testing.assert_array_equal(old.predict(image), linknet.predict(image))

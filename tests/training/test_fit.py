@@ -125,7 +125,7 @@ def test_stopping_before_the_first_step_is_said() -> None:
 def test_the_best_weights_are_kept_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     training = prepared(steps=10)
     real = training.validation.score
-    calls = iter([0.1, 0.1, 0.2, 0.9] + [0.3] * 20)
+    calls = iter([0.1, 0.2, 0.9] + [0.3] * 20)
 
     def score(network, engine):
         import dataclasses
@@ -147,7 +147,7 @@ def test_no_better_than_before_is_said_aloud(monkeypatch: pytest.MonkeyPatch) ->
     training = prepared(steps=2)
     import dataclasses
 
-    real, calls = training.validation.score, iter([0.9, 0.9] + [0.2] * 10)
+    real, calls = training.validation.score, iter([0.9] + [0.2] * 10)
     monkeypatch.setattr(
         training.validation, "score", lambda n, e: dataclasses.replace(real(n, e), mean_iou=next(calls))
     )
@@ -160,7 +160,7 @@ def test_a_time_budget_is_kept() -> None:
     events = list(training.run())
     assert training.result.seconds < 4.5
     assert training.result.steps > 3
-    assert max(event.progress for event in events if isinstance(event, Step)) == 1
+    assert 0.9 < max(event.progress for event in events if isinstance(event, Step)) <= 1
 
 
 def test_scoring_leaves_time_to_learn() -> None:
