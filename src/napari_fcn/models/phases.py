@@ -2,8 +2,8 @@
 
 An atrous convolution at rate d never mixes pixels whose rows or columns differ by other than a multiple of d. So the
 image falls into d x d phases, small images of every d-th pixel, each of which is convolved without holes (Yu and Koltun
-2016; known as space-to-batch). Processors' libraries are tuned for kernels without holes: without phases, a training step
-of the built-in encoder at output stride 8 takes more than twice as long (benchmarks/atrous.py).
+2016; known as space-to-batch). Processors' libraries are tuned for kernels without holes: without phases, a training
+step over the built-in encoder at output stride 8 takes more than twice as long (benchmarks/atrous.py).
 """
 
 from __future__ import annotations
