@@ -163,6 +163,16 @@ def test_a_time_budget_is_kept() -> None:
     assert 0.9 < max(event.progress for event in events if isinstance(event, Step)) <= 1
 
 
+def test_without_pretrained_weights_everything_is_learnt_alike_and_it_is_said() -> None:
+    training = prepared(weights="none", transfer="finetune", steps=1)
+    started = next(event for event in training.run() if isinstance(event, Started))
+    assert any("Nothing is pretrained here" in note for note in started.notes)
+    assert training.segmenter().training["transfer"] == "scratch"
+    assert not any("pretrained" in note for note in prepared(transfer="scratch").notes)
+    with pytest.raises(InputError, match=r"'frozen' keeps pretrained features.*use 'scratch'"):
+        prepared(weights="none", transfer="frozen")
+
+
 def test_scoring_leaves_time_to_learn() -> None:
     """Of many held-out windows only some are scored where that would take too long; every class stays."""
     from napari_fcn.training.validation import Validation

@@ -74,6 +74,7 @@ class Training:
         self.examples = examples
         self.model = dataclasses.replace(model, weights=starting_weights(model.weights, config.transfer))
         self.data = data
+        transfer = config.transfer
         self.config = config = suited_to(self.model.weights, config)
         self.pixel_size = pixel_size
         self.engine = choose_engine(config.device)
@@ -81,6 +82,8 @@ class Training:
         random = np.random.default_rng(config.seed)
         fraction = config.validation if validation is None else 0.0
         targets, held_out, self.notes = hold_out(examples, fraction, random)
+        if config.transfer != transfer:
+            self.notes += ("Nothing is pretrained here, so everything is learnt alike (transfer 'scratch').",)
         if validation is not None:
             examples_to_score, held_out = validation, [plane.target for plane in validation.planes]
         else:
