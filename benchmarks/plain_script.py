@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,24 @@ def load(folder: Path, split: str) -> tuple[Arrays, Arrays]:
     return [i if i.ndim == 3 else np.repeat(i[..., None], 3, -1) for i in images], labels
 
 
-def plain(images: Arrays, labels: Arrays, seconds: float, seed: int, rate: float) -> torch.nn.Module:
-    """The script that people write."""
+def plain(
+    images: Arrays,
+    labels: Arrays,
+    seconds: float,
+    seed: int,
+    rate: float,
+    *,
+    marks: Sequence[float] = (),
+    on_mark: Callable[[torch.nn.Module, float], None] | None = None,
+) -> torch.nn.Module:
+    """The script that people write; at each of `marks` seconds, and at the end, the clock stands while it is scored."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     network = smp.Unet(f"tu-{ENCODER}", encoder_weights=None, classes=int(max(m.max() for m in labels)) + 1)
     network.encoder.load_state_dict(make_encoder(ENCODER, "imagenet", 3).state_dict())
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate)
     network.train()
-    begin, steps = time.perf_counter(), 0
+    begin, steps, left = time.perf_counter(), 0, sorted(marks)
     while (spent := time.perf_counter() - begin) < seconds:
         for group in optimizer.param_groups:
             group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * spent / seconds))
@@ -68,6 +78,13 @@ def plain(images: Arrays, labels: Arrays, seconds: float, seed: int, rate: float
         loss.backward()
         optimizer.step()
         steps += 1
+        if on_mark is not None and left and time.perf_counter() - begin >= left[0]:
+            del left[0]
+            now = time.perf_counter()
+            on_mark(network, now - begin)
+            begin += time.perf_counter() - now
+    if on_mark is not None:
+        on_mark(network, time.perf_counter() - begin)
     print(f"    plain script: {steps} steps", flush=True)
     return network.eval()
 

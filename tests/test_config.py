@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_fcn.config import DataConfig, ModelConfig, PredictionConfig, TrainingConfig, options, split
+from napari_fcn.config import DataConfig, ModelConfig, PredictionConfig, TrainingConfig
 from napari_fcn.errors import InputError
+from napari_fcn.options import options, split
 
 
 @given(
@@ -36,7 +37,7 @@ def test_lists_from_json_are_tuples_again() -> None:
     [
         (lambda: split({"architectur": "unet"}, ModelConfig), "no option 'architectur'; the nearest is 'architecture'"),
         (lambda: ModelConfig(architecture="unett"), "nearest is 'unet'"),
-        (lambda: TrainingConfig(transfer="frosen"), "must be one of frozen, finetune, scratch. Got 'frosen'"),
+        (lambda: TrainingConfig(transfer="frosen"), "must be one of head, frozen, finetune, scratch. Got 'frosen'"),
         (lambda: TrainingConfig(loss="cross_entropy+dise"), "no loss 'dise'; the nearest is 'dice'"),
         (lambda: TrainingConfig(rate=-1), "at least 1e-08. Got -1"),
         (lambda: TrainingConfig(steps=1.5), "`steps` must be a whole number. Got 1.5"),

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from . import llvm_clash
 
 if TYPE_CHECKING:
-    from .api import evaluate, prepare_training, train
+    from .api import evaluate, find_rate, prepare_training, train
     from .errors import FcnError, InputError
     from .metrics import Scores
     from .segmenter import Segmenter
 
-__all__ = ["FcnError", "InputError", "Scores", "Segmenter", "evaluate", "prepare_training", "train"]
+__all__ = ["FcnError", "InputError", "Scores", "Segmenter", "evaluate", "find_rate", "prepare_training", "train"]
 
 # Read by torch's libraries when they are loaded. Large pages make its large buffers quicker. OpenMP's threads that wait
 # for each other spin for a while; beside other busy programs they then burn what the others need. Seconds a training
@@ -34,6 +34,7 @@ _HOMES = {
     "Scores": ".metrics",
     "Segmenter": ".segmenter",
     "evaluate": ".api",
+    "find_rate": ".api",
     "prepare_training": ".api",
     "train": ".api",
 }

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .config import DataConfig, ModelConfig, TrainingConfig, split
+from .config import DataConfig, ModelConfig, TrainingConfig
 from .metrics import Scores, score_pairs
+from .options import split
 
 if TYPE_CHECKING:
     from .segmenter import Segmenter
-    from .training import Event, Training
+    from .training import Event, RateCurve, Training
 
-__all__ = ["evaluate", "prepare_training", "train"]
+__all__ = ["evaluate", "find_rate", "prepare_training", "train"]
 
 
 def train(
@@ -23,6 +26,9 @@ def train(
     class_names: Mapping[int, str] | None = None,
     class_colors: Mapping[int, str] | None = None,
     pixel_size: float | None = None,
+    init: Segmenter | str | Path | None = None,
+    run_dir: str | Path | None = None,
+    resume: str | Path | None = None,
     on_event: Callable[[Event], None] | None = None,
     **options: Any,
 ) -> Segmenter:
@@ -37,6 +43,11 @@ def train(
     validation_data : (images, labels) to measure progress on; without it, blocks of the labels are held out.
     class_names, class_colors : by label value.
     pixel_size : micrometres or map units a pixel, for the record.
+    init : a segmenter or its file to start from: all settings of the network that are not given are its own, and its
+        weights are taken wherever they fit, also with other classes or channels.
+    run_dir : a new folder for settings, events, checkpoints and the best segmenter, written while training runs.
+    resume : such a folder of a training that was stopped or killed: goes on from its last checkpoint, with its
+        settings; images and labels must be the same.
     on_event : called with each event of the training, see `napari_fcn.training.events`. KeyboardInterrupt stops and
         is raised again; to keep what was learnt then, use `prepare_training`.
     options : the fields of `ModelConfig`, `DataConfig` and `TrainingConfig`, such as `architecture`, `transfer`,
@@ -68,6 +79,9 @@ def train(
         class_names=class_names,
         class_colors=class_colors,
         pixel_size=pixel_size,
+        init=init,
+        run_dir=run_dir,
+        resume=resume,
         **options,
     )
     for event in training.run():
@@ -84,28 +98,99 @@ def prepare_training(
     class_names: Mapping[int, str] | None = None,
     class_colors: Mapping[int, str] | None = None,
     pixel_size: float | None = None,
+    init: Segmenter | str | Path | None = None,
+    run_dir: str | Path | None = None,
+    resume: str | Path | None = None,
+    paths: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Training:
     """A training that is checked and ready to run; parameters as for `train`.
 
     `training.run()` is a generator of events; closing it stops within one step, and `training.segmenter()` gives the
     best weights so far, always.
+
+    Parameters
+    ----------
+    paths : where images and labels came from, for the run folder's record.
     """
     from .data.examples import prepare
+    from .losses.class_weights import check_class_weights
     from .models.encoders import encoder_range
-    from .training import Training
+    from .segmenter import Segmenter
+    from .training import RunFolder, Training, value_range
     from .training.transfer import starting_weights
 
+    folder = None if resume is None else RunFolder.open(resume)
+    if folder is not None:
+        options = {**folder.config["settings"], **options}
+        init = options.get("init") if init is None else init
+    if init is not None and not isinstance(init, Segmenter):
+        options["init"] = str(Path(init).absolute())
+        init = Segmenter.load(init)
+    given = dict(options)
+    if init is not None:
+        options = _continued(init, options)
+        class_names = {**init.classes.names, **(class_names or {})}
+        class_colors = {**{entry.value: entry.color for entry in init.classes}, **(class_colors or {})}
     model, data, config = split(options, ModelConfig, DataConfig, TrainingConfig)
-    value_range = encoder_range(model.encoder, starting_weights(model.weights, config.transfer))
+    check_class_weights(config.class_weights)
+    if init is None:
+        gain_and_offset = encoder_range(model.encoder, starting_weights(model.weights, config.transfer))
+    else:
+        gain_and_offset = value_range(init, model)
     examples = prepare(
-        _listed(images), _listed(labels), data, encoder_range=value_range, names=class_names, colors=class_colors
+        _listed(images), _listed(labels), data, encoder_range=gain_and_offset, names=class_names, colors=class_colors
     )
     validation = None
     if validation_data is not None:
         more_images, more_labels = validation_data
-        validation = prepare(_listed(more_images), _listed(more_labels), data, encoder_range=value_range, like=examples)
-    return Training(examples, model, data, config, validation=validation, pixel_size=pixel_size)
+        validation = prepare(
+            _listed(more_images), _listed(more_labels), data, encoder_range=gain_and_offset, like=examples
+        )
+    training = Training(examples, model, data, config, validation=validation, pixel_size=pixel_size, init=init)
+    if run_dir is not None and training.workers.is_first:
+        folder = RunFolder.create(run_dir, {"paths": dict(paths or {}), "settings": given})
+    if folder is not None:
+        training.save_to(folder)
+    return training
+
+
+def _continued(init: Segmenter, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, and of those that are not given the segmenter's own."""
+    from .training import model_options
+
+    of_model = [entry.name for entry in fields(ModelConfig)]
+    model = model_options(init, {name: value for name, value in options.items() if name in of_model})
+    rest = {name: value for name, value in options.items() if name not in of_model}
+    return {"normalization": init.normalization.mode, **rest, **model}
+
+
+def find_rate(
+    images: Any, labels: Any, *, on_progress: Callable[[float], None] | None = None, **options: Any
+) -> RateCurve:
+    """Find a learning rate: learn for some steps at rates that grow from far too low to far too high.
+
+    Parameters
+    ----------
+    images, labels, options : as for `train`; the rate that is suggested is for exactly these.
+    on_progress : called with the finished fraction.
+
+    Returns
+    -------
+    RateCurve
+        Rates, losses and a suggestion, see `napari_fcn.training.rate_finder`.
+    """
+    from .training import find_rate as search
+
+    run = search(prepare_training(images, labels, **options))
+    while True:
+        try:
+            fraction = next(run)
+        except StopIteration as end:
+            curve: RateCurve = end.value
+            return curve
+        if on_progress is not None:
+            on_progress(fraction)
 
 
 def evaluate(

@@ -1,158 +1,27 @@
-"""Settings: frozen, checked when made, JSON both ways, and described once.
-
-Every setting that a user can choose is a field of one of the classes here, one class a stage. The command line makes
-its options from the fields, the widgets their controls, `train` and `predict` their keyword arguments; so a setting has
-one name, one default and one explanation everywhere.
-"""
+"""The settings of each stage, from the network to prediction; what a setting is stands in `options`."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
-from .errors import InputError, UnknownNameError
-from .registry import Registry, architectures, augmentations, encoders, losses, nearest, upsampling, weights
+from .errors import InputError
+from .options import Config, option
+from .registry import architectures, augmentations, encoders, losses, upsampling, weights
 
 __all__ = [
     "ARCHITECTURE_SETTINGS",
     "DEFAULT_ENCODER",
-    "Config",
     "DataConfig",
     "ModelConfig",
-    "Option",
     "PredictionConfig",
     "TrainingConfig",
-    "option",
-    "options",
     "settings_of",
-    "split",
 ]
-
-Kind = Literal["text", "integer", "number", "integers"]
 
 DEFAULT_ENCODER = "tf_efficientnet_lite0"
 """The encoder whose pretrained weights come with the package."""
-
-
-@dataclass(frozen=True)
-class Option:
-    """What the command line, the widgets and the docs have to know of a setting.
-
-    Attributes
-    ----------
-    help : one line in plain words.
-    kind : how a value looks; `integers` is a list of them.
-    choices : the allowed names, from a registry or as a tuple with the meaning of each; None when free.
-    open : the choices are suggestions (encoders: thousands more are known by name); who uses the name checks it.
-    joined : several choices may be joined by '+'.
-    minimum, maximum : bounds of numbers, inclusive.
-    multiple : whole numbers must be a multiple of this.
-    advanced : folded away in the widgets.
-    """
-
-    help: str
-    kind: Kind = "text"
-    choices: Registry | Mapping[str, str] | None = None
-    open: bool = False
-    joined: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
-    multiple: int | None = None
-    advanced: bool = False
-
-    def names(self) -> list[str]:
-        """The choices, in their order."""
-        return list(self.choices) if self.choices is not None else []
-
-    def check(self, name: str, value: Any) -> None:
-        """Raise `InputError` when `value` cannot be the setting `name`; None means 'not given' and is always right."""
-        if value is None:
-            return
-        checks: dict[Kind, Callable[[Any], bool]] = {
-            "text": lambda v: isinstance(v, str),
-            "integer": lambda v: isinstance(v, int) and not isinstance(v, bool),
-            "number": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v),
-            "integers": lambda v: isinstance(v, tuple) and all(isinstance(i, int) for i in v),
-        }
-        words = {"text": "a text", "integer": "a whole number", "number": "a number", "integers": "whole numbers"}
-        if not checks[self.kind](value):
-            raise InputError(f"`{name}` must be {words[self.kind]}. Got {value!r}.")
-        if self.kind in ("integer", "number"):
-            self._check_bounds(name, value)
-        if self.choices is not None and not self.open:
-            for part in value.split("+") if self.joined else [value]:
-                if part not in self.choices:
-                    raise self._unknown(name, part)
-
-    def _check_bounds(self, name: str, value: float) -> None:
-        if self.minimum is not None and value < self.minimum:
-            raise InputError(f"`{name}` must be at least {self.minimum:g}. Got {value:g}.")
-        if self.maximum is not None and value > self.maximum:
-            raise InputError(f"`{name}` must be at most {self.maximum:g}. Got {value:g}.")
-        if self.multiple is not None and value % self.multiple:
-            below = int(value // self.multiple) * self.multiple
-            near = ", ".join(str(v) for v in (below, below + self.multiple) if v > 0)
-            raise InputError(f"`{name}` must be a multiple of {self.multiple}. Got {value:g}; nearest: {near}.")
-
-    def _unknown(self, name: str, value: str) -> UnknownNameError:
-        if isinstance(self.choices, Registry):
-            return self.choices.unknown(value)
-        return UnknownNameError(f"`{name}` must be one of {', '.join(self.names())}. Got {value!r}.")
-
-
-def option(default: Any, help: str, **details: Any) -> Any:
-    """A dataclass field that carries an `Option`."""
-    return field(default=default, metadata={"option": Option(help=help, **details)})
-
-
-C = TypeVar("C", bound="Config")
-
-
-@dataclass(frozen=True)
-class Config:
-    """Base of all settings: checks every value, refuses unknown keys, goes to JSON and back."""
-
-    def __post_init__(self) -> None:
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            if isinstance(value, list):
-                object.__setattr__(self, entry.name, tuple(value))
-            if value is None and entry.default is not None:
-                raise InputError(f"`{entry.name}` must be given; the usual value is {entry.default!r}.")
-            entry.metadata["option"].check(entry.name, getattr(self, entry.name))
-
-    def to_json(self) -> dict[str, Any]:
-        """A dictionary that `json.dumps` takes and `from_json` turns back into an equal object."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
-
-    @classmethod
-    def from_json(cls: type[C], document: Mapping[str, Any]) -> C:
-        """The settings that `to_json` described; an unknown key raises `InputError` with the nearest known one."""
-        refuse_unknown(document, [entry.name for entry in fields(cls)])
-        return cls(**document)
-
-
-def refuse_unknown(names: Iterable[str], known: list[str]) -> None:
-    """Raise `InputError` for the first of `names` that is not `known`."""
-    for name in names:
-        if name not in known:
-            close = nearest(name, known)
-            hint = f"the nearest is {close!r}" if close else f"known are {', '.join(known)}"
-            raise InputError(f"There is no option {name!r}; {hint}.")
-
-
-def options(*configs: type[Config]) -> dict[str, tuple[Any, Option]]:
-    """All settings of some stages: name to (default, `Option`)."""
-    return {entry.name: (entry.default, entry.metadata["option"]) for config in configs for entry in fields(config)}
-
-
-def split(values: Mapping[str, Any], *configs: type[Config]) -> list[Any]:
-    """One object of each class in `configs`, made from a flat dictionary of settings; unknown names are refused."""
-    refuse_unknown(values, [entry.name for config in configs for entry in fields(config)])
-    return [config(**{e.name: values[e.name] for e in fields(config) if e.name in values}) for config in configs]
 
 
 @dataclass(frozen=True)
@@ -196,7 +65,13 @@ class ModelConfig(Config):
         choices={"plain": "plain atrous convolution", "separable": "depthwise separable: lighter"},
         advanced=True,
     )
-    depth: int | None = option(None, "how many times features are halved", kind="integer", minimum=1, advanced=True)
+    depth: int | None = option(
+        None,
+        "how often features are halved; a pretrained encoder is cut there",
+        kind="integer",
+        minimum=1,
+        advanced=True,
+    )
     width: int | None = option(
         None, "channels of the finest features", kind="integer", minimum=4, maximum=512, advanced=True
     )
@@ -306,12 +181,19 @@ class TrainingConfig(Config):
 
     transfer: str = option(
         "finetune",
-        "how training treats the pretrained encoder",
+        "how training treats what is there already",
         choices={
+            "head": "keep encoder and decoder, learn the last layer anew (of a segmenter to start from)",
             "frozen": "keep the pretrained features, learn the rest",
             "finetune": "fine-tune everything, the encoder gently",
             "scratch": "forget the pretrained weights and learn everything",
         },
+    )
+    init: str | None = option(
+        None, "a segmenter's file to start from, also one with other classes or channels", advanced=True
+    )
+    freeze_stages: int = option(
+        0, "stages of the encoder that are kept as they are, from the finest (finetune)", kind="integer", advanced=True
     )
     encoder_rate: float = option(
         0.3,
@@ -321,12 +203,85 @@ class TrainingConfig(Config):
         maximum=10,
         advanced=True,
     )
+    stage_decay: float = option(
+        1.0,
+        "learning rate of each stage of the encoder as a fraction of the next coarser one's (finetune)",
+        kind="number",
+        minimum=0,
+        maximum=1,
+        advanced=True,
+    )
+    unfreeze: float = option(
+        0.0,
+        "part of the training in which the encoder is kept and only the rest learns (finetune)",
+        kind="number",
+        minimum=0,
+        maximum=1,
+        advanced=True,
+    )
+    feature_memory: float | None = option(
+        None,
+        "megabytes for the features of a frozen encoder, which are computed once and kept; a quarter of what is free "
+        "when not given, 0 computes them anew",
+        kind="number",
+        minimum=0,
+        advanced=True,
+    )
     rate: float = option(0.002, "highest learning rate", kind="number", minimum=1e-8, maximum=10, advanced=True)
+    optimizer: str = option(
+        "adamw",
+        "how gradients become steps",
+        choices={
+            "adamw": "Adam with decoupled weight decay: learns quickly at any scale",
+            "sgd": "plain steps with Nesterov's momentum 0.9: wants a rate about 10 times higher",
+        },
+        advanced=True,
+    )
+    schedule: str = option(
+        "cosine",
+        "how the rate falls after the warm-up",
+        choices={
+            "cosine": "half a cosine, to a hundredth",
+            "poly": "(1 - progress) to the power of 0.9, as DeepLab does",
+            "constant": "not at all",
+        },
+        advanced=True,
+    )
+    warm_up: float = option(
+        0.05, "part of the training in which the rate rises", kind="number", minimum=0, maximum=0.9, advanced=True
+    )
+    clip: float = option(
+        1.0, "largest norm of the gradient; longer ones are shortened", kind="number", minimum=1e-6, advanced=True
+    )
+    weight_decay: float = option(
+        0.01, "how strongly weights are drawn to zero", kind="number", minimum=0, maximum=1, advanced=True
+    )
+    dropout: float = option(
+        0.0,
+        "part of the decoder's channels that each step leaves out",
+        kind="number",
+        minimum=0,
+        maximum=0.9,
+        advanced=True,
+    )
     loss: str = option("cross_entropy+dice", "what training minimises", choices=losses, joined=True, advanced=True)
+    label_smoothing: float = option(
+        0.0,
+        "part of each label that cross-entropy gives to all classes",
+        kind="number",
+        minimum=0,
+        maximum=0.9,
+        advanced=True,
+    )
     class_weights: str = option(
         "none",
-        "how much each class counts in cross-entropy",
-        choices={"none": "by its pixels", "balanced": "rare classes count more"},
+        "how much each class counts in the loss, also as VALUE=WEIGHT,VALUE=WEIGHT",
+        choices={
+            "none": "as it is",
+            "balanced": "rare classes count more: the median share divided by the class's own",
+            "effective": "rare classes count more, in moderation: by the effective number of pixels",
+        },
+        open=True,
         advanced=True,
     )
     validation: float = option(
@@ -346,7 +301,21 @@ class TrainingConfig(Config):
     epochs: int | None = option(
         None, "number of passes over the labelled area, instead of seconds", kind="integer", minimum=1, advanced=True
     )
-    batch_size: int = option(4, "patches a step", kind="integer", minimum=1, maximum=4096, advanced=True)
+    patience: int | None = option(
+        None,
+        "end early when so many scores in a row are no better than the best",
+        kind="integer",
+        minimum=1,
+        advanced=True,
+    )
+    batch_size: int | None = option(
+        None,
+        "patches a step; 4 when not given (8 on a GPU), fewer where memory is short",
+        kind="integer",
+        minimum=1,
+        maximum=4096,
+        advanced=True,
+    )
     patch_size: int | None = option(
         None,
         "side of a patch in pixels; chosen from the images when not given",
@@ -355,7 +324,7 @@ class TrainingConfig(Config):
         multiple=32,
         advanced=True,
     )
-    augment: str = option("default", "how patches are varied", choices=augmentations, advanced=True)
+    augment: str = option("microscopy", "how patches are varied", choices=augmentations, advanced=True)
     seed: int = option(0, "start of all random numbers", kind="integer", minimum=0, maximum=2**32 - 1, advanced=True)
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps", advanced=True)
 
@@ -366,6 +335,23 @@ class TrainingConfig(Config):
             raise InputError(f"Give only one of time_budget, steps and epochs. Got {' and '.join(budgets)}.")
         if not budgets:
             object.__setattr__(self, "time_budget", 60.0)
+        self._check_class_weights()
+        for name in ("freeze_stages", "stage_decay", "unfreeze"):
+            default = next(entry.default for entry in fields(self) if entry.name == name)
+            if self.transfer != "finetune" and getattr(self, name) != default:
+                raise InputError(
+                    f"`{name}` belongs to transfer 'finetune'. Got {getattr(self, name)!r} with {self.transfer!r}; "
+                    f"leave it out."
+                )
+
+    def _check_class_weights(self) -> None:
+        """Refuse what is neither a name nor looks like given weights; whether the values exist, the labels tell."""
+        choices = ("none", "balanced", "effective")
+        if self.class_weights not in choices and "=" not in self.class_weights:
+            raise InputError(
+                f"`class_weights` must be {', '.join(choices)} or VALUE=WEIGHT,VALUE=WEIGHT, such as 1=1,2=5. "
+                f"Got {self.class_weights!r}."
+            )
 
 
 @dataclass(frozen=True)

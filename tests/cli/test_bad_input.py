@@ -37,7 +37,7 @@ def predict_arguments(data, model, *more):
         (("train",), "--images"),
         (("info",), "MODEL"),
         (("models", "--jsom"), "'--json'"),
-        ((*TRAIN, "--output", "c.safetensors", "--resume", "d"), "no option '--resume'"),
+        ((*TRAIN, "--output", "c.safetensors", "--resum", "d"), "no option '--resum'; the nearest is '--resume'"),
         ((*TRAIN, "--output", "c.safetensors", "--rat", "1"), "'--rate'"),
         ((*TRAIN, "--output", "c.safetensors", "--steps", "many"), "whole number"),
         ((*TRAIN, "--output", "c.safetensors", "--steps", "0"), "at least 1"),

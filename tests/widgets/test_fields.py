@@ -4,7 +4,8 @@ import pytest
 from magicgui.widgets import Container
 from pytestqt.qtbot import QtBot
 
-from napari_fcn.config import DataConfig, ModelConfig, PredictionConfig, TrainingConfig, option, options, split
+from napari_fcn.config import DataConfig, ModelConfig, PredictionConfig, TrainingConfig
+from napari_fcn.options import option, options, split
 from napari_fcn.widgets.fields import OpenComboBox, field
 
 SETTINGS = options(ModelConfig, DataConfig, TrainingConfig, PredictionConfig)

@@ -11,8 +11,9 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtWidgets import QWidget
 
 from napari_fcn import samples
-from napari_fcn.config import ARCHITECTURE_SETTINGS, DataConfig, ModelConfig, TrainingConfig, options, settings_of
+from napari_fcn.config import ARCHITECTURE_SETTINGS, DataConfig, ModelConfig, TrainingConfig, settings_of
 from napari_fcn.errors import InputError
+from napari_fcn.options import options
 from napari_fcn.registry import architectures
 from napari_fcn.widgets import Train
 from napari_fcn.widgets.panel import values
@@ -140,7 +141,7 @@ def test_by_name_the_order_does_not_matter(viewer: napari.Viewer, train: Train) 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"architecture": "unet", "depth": 3}, "`depth` can be chosen for unet-classic.*, not for 'unet'"),
+        ({"architecture": "fpn", "depth": 3}, "`depth` can be chosen for unet, .*, not for 'fpn'"),
         ({"architecture": "unet-classic", "encoder": "resnet18"}, "made of its own encoder, 'classic'"),
         ({"upsampling": "nearest", "upsampling_kernel": 4}, "`upsampling_kernel` belongs to upsampling 'transposed'"),
     ],

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from ..config import DataConfig, ModelConfig, PredictionConfig, TrainingConfig
 from ..errors import FcnError
 from ..registry import nearest
-from . import apply, learn, tell
+from . import apply, demo, learn, rates, tell
 from .options import add_setting, add_settings
 
 __all__ = ["main"]
@@ -73,20 +73,29 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="napari-fcn", description="Teach a fully convolutional network to segment your images.")
     verb = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
 
-    demo = _add(verb, "demo", learn.demo, "learn from a few shipped images and segment others that were never seen")
-    demo.add_argument("--output", metavar="DIR", default="napari-fcn-demo", help="folder for the results (%(default)s)")
-    _overwrite(demo)
+    show = _add(verb, "demo", demo.demo, "learn from a few shipped images and segment others that were never seen")
+    show.add_argument("--output", metavar="DIR", default="napari-fcn-demo", help="folder for the results (%(default)s)")
+    _overwrite(show)
 
     _add(verb, "models", tell.models, "list what there is to choose from, and what works offline")
 
     train = _add(verb, "train", learn.train, "learn from images with labels")
-    train.add_argument("--images", metavar="PATH", required=True, help="file, folder or quoted glob")
-    train.add_argument("--labels", metavar="PATH", required=True, help="the same; pairs with images by file stem")
-    train.add_argument("--output", metavar="MODEL.safetensors", required=True, help="the segmenter")
+    _labelled(train, required=False)
+    train.add_argument("--output", metavar="MODEL.safetensors", help="the segmenter")
+    train.add_argument("--run-dir", metavar="DIR", help="a new folder for events, checkpoints and the best segmenter")
+    train.add_argument("--resume", metavar="DIR", help="go on with a training that was stopped or killed")
     train.add_argument("--report", metavar="FILE.png", help="a picture of the learning curve and of examples")
+    train.add_argument("--preview", metavar="FILE.png", help="a picture of patches as they are and as they are varied")
     train.add_argument("--config", metavar="FILE.json", help="options from a file; those given here win")
     add_settings(train, ModelConfig, DataConfig, TrainingConfig)
     _overwrite(train)
+
+    rate = _add(verb, "find-rate", rates.find_rate, "find a learning rate: try rates from far too low to far too high")
+    _labelled(rate, required=True)
+    rate.add_argument("--report", metavar="FILE.png", help="a picture of the loss at each rate")
+    rate.add_argument("--config", metavar="FILE.json", help="options from a file; those given here win")
+    add_settings(rate, ModelConfig, DataConfig, TrainingConfig)
+    _overwrite(rate)
 
     predict = _add(verb, "predict", apply.predict, "segment images")
     predict.add_argument("--model", metavar="MODEL", required=True, help="a segmenter's file")
@@ -122,6 +131,11 @@ def _add(subparsers: Any, name: str, run: Callable[[argparse.Namespace], int], s
     parser.set_defaults(run=run, parser=parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     return parser
+
+
+def _labelled(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    parser.add_argument("--images", metavar="PATH", required=required, help="file, folder or quoted glob")
+    parser.add_argument("--labels", metavar="PATH", required=required, help="the same; pairs with images by file stem")
 
 
 def _overwrite(parser: argparse.ArgumentParser) -> None:

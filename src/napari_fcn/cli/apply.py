@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import DataConfig, PredictionConfig, split
+from ..config import DataConfig, PredictionConfig
 from ..data import Planes, spatial_axes
 from ..errors import InputError, OutputError
 from ..io import (
@@ -23,9 +23,10 @@ from ..io import (
     write_array,
     write_labels,
 )
+from ..options import split
 from .console import Progress, say, show
+from .follow import check_report
 from .inputs import Pairs, pair_paths
-from .learn import check_report
 from .options import given_settings
 
 if TYPE_CHECKING:

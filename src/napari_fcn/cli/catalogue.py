@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import registry
-from ..config import ARCHITECTURE_SETTINGS, ModelConfig, options, settings_of
+from ..config import ARCHITECTURE_SETTINGS, ModelConfig, settings_of
+from ..options import options
 from ..registry import Entry
 
 __all__ = ["Table", "describe", "tables"]

@@ -1,56 +1,112 @@
-"""The verbs that learn: `train` and `demo`."""
+"""The verb `train`: learn from files, go on with what was stopped, keep what was learnt."""
 
 from __future__ import annotations
 
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import DataConfig, ModelConfig, TrainingConfig, split
-from ..errors import OutputError
-from ..io import check_output, write_labels
-from .console import Progress, interrupts, say, show
-from .inputs import find_pairs, read_pairs
+from ..config import DataConfig, ModelConfig, TrainingConfig
+from ..errors import FcnError, InputError, OutputError
+from ..io import check_output
+from ..losses.class_weights import check_class_weights
+from ..options import split
+from .console import interrupts, say, show
+from .follow import check_report, follow, panels
+from .inputs import LabelledFiles, find_pairs, read_pairs
 from .options import given_settings
 
 if TYPE_CHECKING:
-    from ..report import Panel
     from ..segmenter import Segmenter
-    from ..training import Event, Training
+    from ..training import Training
 
-__all__ = ["demo", "train"]
+__all__ = ["Source", "train"]
 
-DEMO_SECONDS = 45
-EXAMPLES = 3
-"""Images that a report shows."""
+PATHS = ("images", "labels", "validation", "output")
+PREVIEWED, VARIATIONS = 4, 5
+"""Patches that a preview shows, and how often each is varied."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What to learn from: files, and the settings for them."""
+
+    paths: dict[str, str]
+    settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, arguments: Namespace) -> Source:
+        """From the command line, and with --resume from what the run folder remembers."""
+        settings = given_settings(arguments, ModelConfig, DataConfig, TrainingConfig)
+        paths = {name: getattr(arguments, name) for name in PATHS if isinstance(getattr(arguments, name, None), str)}
+        if isinstance(settings.get("validation"), str):
+            paths["validation"] = settings.pop("validation")
+        if getattr(arguments, "resume", None):
+            from ..training import RunFolder
+
+            remembered = RunFolder.open(arguments.resume).config
+            paths, settings = {**remembered["paths"], **paths}, {**remembered["settings"], **settings}
+        for name in ("images", "labels"):
+            if name not in paths:
+                raise InputError(f"--{name} is needed: what to learn from; only --resume DIR knows it by itself.")
+        _, _, config = split(settings, ModelConfig, DataConfig, TrainingConfig)  # before files are read
+        check_class_weights(config.class_weights)
+        return cls(paths, settings)
+
+    def read(self) -> tuple[LabelledFiles, LabelledFiles | None]:
+        """The files to learn from, and those to measure on."""
+        pairs, measured = find_pairs(self.paths["images"], self.paths["labels"], self.paths.get("validation"))
+        data = read_pairs(pairs, self.settings.get("axes"))
+        return data, read_pairs(measured, data.axes) if measured else None
+
+    def prepare(self, data: LabelledFiles, more: LabelledFiles | None, **further: Any) -> Training:
+        """The training, ready to run."""
+        from ..api import prepare_training
+
+        settings = {**self.settings, "axes": data.axes}
+        if settings.get("nodata") is None:
+            settings["nodata"] = data.nodata
+        return prepare_training(
+            data.images,
+            data.labels,
+            validation_data=None if more is None else (more.images, more.labels),
+            pixel_size=data.pixel_size,
+            paths={
+                name: str(Path(path).expanduser().absolute()) for name, path in self.paths.items()
+            },  # from wherever one goes on
+            **further,
+            **settings,
+        )
 
 
 def train(arguments: Namespace) -> int:
     """Learn from files; Ctrl-C keeps what was learnt."""
-    settings = given_settings(arguments, ModelConfig, DataConfig, TrainingConfig)
-    held_out = settings.pop("validation") if isinstance(settings.get("validation"), str) else None
-    split(settings, ModelConfig, DataConfig, TrainingConfig)  # wrong values are noticed before files are read
-    output = _segmenter_path(arguments.output, arguments.overwrite)
-    check_report(arguments.report, arguments.overwrite)
-    pairs, measured = find_pairs(arguments.images, arguments.labels, held_out)
-    data = read_pairs(pairs, settings.pop("axes", None))
-    more = read_pairs(measured, data.axes) if measured else None
-    if settings.get("nodata") is None:
-        settings["nodata"] = data.nodata
-    from ..api import prepare_training
-
-    training = prepare_training(
-        data.images,
-        data.labels,
-        validation_data=None if more is None else (more.images, more.labels),
-        pixel_size=data.pixel_size,
-        axes=data.axes,
-        **settings,
-    )
+    source = Source.of(arguments)
+    if "output" not in source.paths:
+        raise InputError("--output MODEL.safetensors is needed: where the segmenter goes.")
+    if arguments.run_dir and arguments.resume:
+        raise InputError("Give only one of --run-dir, for a new training, and --resume, to go on with one.")
+    output = _segmenter_path(source.paths["output"], arguments.overwrite)
+    for picture in (arguments.report, arguments.preview):
+        check_report(picture, arguments.overwrite)
+    data, more = source.read()
+    training = source.prepare(data, more, run_dir=arguments.run_dir, resume=arguments.resume)
+    if not training.workers.is_first:  # the first process of several tells and writes
+        for _ in training.run():
+            pass
+        return 0
+    if arguments.preview:
+        _preview(training, arguments.preview)
     with interrupts() as interrupted:  # until what was learnt is on the disk
-        events = _follow(training, interrupted)
+        try:
+            events = follow(training, interrupted)
+        except FcnError:
+            if training.result is not None and training.result.best_step:
+                _save(training.segmenter(), output, arguments.overwrite)
+                say(f"napari-fcn: What was learnt before is in {output}.")
+            raise
         result = training.result
         if result is None or not result.steps:
             say("napari-fcn: Stopped before the first step; nothing was written.")
@@ -63,15 +119,19 @@ def train(arguments: Namespace) -> int:
             "best_step": result.best_step,
             "scores": None if result.best is None else result.best.to_json(),
             "start_scores": None if result.start is None else result.start.to_json(),
+            "majority_scores": None if result.majority is None else result.majority.to_json(),
             "summary": result.summary,
             "output": str(output),
         }
         if arguments.report:
             from ..report import training_report
+            from ..training import RunFolder
 
+            if arguments.resume:  # the curve begins where the training did
+                events = RunFolder.open(arguments.resume).events()
             shown = more or data
-            panels = _panels(segmenter, shown.names, shown.images, shown.labels, shown.axes)
-            training_report(arguments.report, events, panels, segmenter.classes)
+            examples = panels(segmenter, shown.names, shown.images, shown.labels, shown.axes)
+            training_report(arguments.report, events, examples, segmenter.classes)
             document["report"] = arguments.report
         stopped = interrupted()
     where = f"{'Stopped; what was learnt is' if stopped else 'The segmenter is'} in {output}."
@@ -82,76 +142,13 @@ def train(arguments: Namespace) -> int:
     return 130 if stopped else 0
 
 
-def demo(arguments: Namespace) -> int:
-    """Learn from the shipped tissue images, and segment others."""
-    from .. import samples
-    from ..api import evaluate, prepare_training
-    from ..report import training_report
+def _preview(training: Training, path: str) -> None:
+    """Draw some patches as they are, and as the network will see them."""
+    from ..report import augmentation_picture
 
-    folder = Path(arguments.output)
-    model, picture = folder / "nuclei.safetensors", folder / "demo.png"
-    sample = samples.load("nuclei")
-    predictions = [folder / f"{Path(file).stem}-labels.png" for file in sample.test_files]
-    for path in (model, picture, *predictions):
-        check_output(path, arguments.overwrite)
-    names = {entry.value: entry.name for entry in sample.classes}
-    say(
-        f"{sample.title}: learning from {len(sample.train_images)} images for {DEMO_SECONDS} s, "
-        f"then segmenting {len(sample.test_images)} others."
-    )
-    training = prepare_training(
-        list(sample.train_images),
-        list(sample.train_labels),
-        axes=sample.axes,
-        zero=sample.zero,
-        class_names=names,
-        class_colors={entry.value: entry.colour for entry in sample.classes},
-        time_budget=DEMO_SECONDS,
-    )
-
-    def score(segmenter: Segmenter) -> Any:
-        found = [segmenter.predict(image, sample.axes) for image in sample.test_images]
-        return evaluate(found, list(sample.test_labels), zero=sample.zero, class_names=names)
-
-    before = score(training.segmenter())
-    with interrupts() as interrupted:
-        events = _follow(training, interrupted)
-        if training.result is None or not training.result.steps:
-            say("napari-fcn: Stopped before the first step; nothing was written.")
-            return 130
-        segmenter = training.segmenter()
-        segmenter.save(model, overwrite=arguments.overwrite)
-        after = score(segmenter)
-        titles = [f"never seen {number + 1}" for number in range(len(predictions))]
-        panels = _panels(segmenter, titles, sample.test_images, sample.test_labels, sample.axes)
-        for path, panel in zip(predictions, panels, strict=True):
-            write_labels(path, panel.prediction, overwrite=arguments.overwrite)
-        training_report(picture, events, panels, segmenter.classes)
-        stopped = interrupted()
-    seconds = training.result.seconds
-    document = {
-        "before": before.to_json(),
-        "after": after.to_json(),
-        "steps": training.result.steps,
-        "seconds": round(seconds, 3),
-        "outputs": [str(path) for path in (model, picture, *predictions)],
-    }
-    text = (
-        f"On images that it never saw\n\nbefore training\n{before}\n\nafter {seconds:.0f} s\n{after}\n\n"
-        f"Look at {picture}; segment your own images with\n"
-        f"  napari-fcn predict --model {model} --images PATH --output DIR"
-    )
-    show(document, text, arguments.json)
-    return 130 if stopped else 0
-
-
-def check_report(path: str | None, overwrite: bool) -> None:
-    """Raise `OutputError` when a report cannot be written there; None is no report."""
-    if path is None:
-        return
-    if Path(path).suffix.lower() != ".png":
-        raise OutputError(f"A report is a .png file. Got {path!r}; use {Path(path).with_suffix('.png')}.")
-    check_output(path, overwrite)
+    sampler = training.sampler
+    rows = [(sampler.plain((0, n)), sampler.variations((0, n), VARIATIONS)) for n in range(PREVIEWED)]
+    augmentation_picture(path, rows, training.examples.classes)
 
 
 def _segmenter_path(path: str, overwrite: bool) -> Path:
@@ -172,49 +169,3 @@ def _save(segmenter: Segmenter, output: Path, overwrite: bool) -> None:
         elsewhere = Path(tempfile.mkdtemp(prefix="napari-fcn-")) / output.name
         segmenter.save(elsewhere)
         raise OutputError(f"{str(error).rstrip('.')}; what was learnt is in {str(elsewhere)!r} instead.") from None
-
-
-def _follow(training: Training, interrupted: Callable[[], bool]) -> list[Event]:
-    """Run a training to its end, or until somebody interrupts it, and show how it goes."""
-    from ..training import Started, Step, Validated
-
-    events: list[Event] = []
-    run = training.run()
-    score = ""
-    with Progress("training") as progress:
-        for event in run:
-            events.append(event)
-            if isinstance(event, Started):
-                progress.line(
-                    f"{event.trainable:,} of {event.parameters:,} parameters learn, on {event.device} in "
-                    f"{event.precision}, {event.batch_size} patches of {event.patch_size} x {event.patch_size} a step."
-                )
-                for note in event.notes:
-                    progress.line(note)
-            elif isinstance(event, Step):
-                progress.move(event.progress, f"step {event.step}, loss {event.loss:.3f}{score}")
-            elif isinstance(event, Validated):
-                score = f", score {event.scores.mean_iou:.3f}"
-                progress.line(f"{event.seconds:6.1f} s  step {event.step:5d}  mean IoU {event.scores.mean_iou:.3f}")
-            if interrupted():
-                run.close()
-                break
-    return events
-
-
-def _panels(
-    segmenter: Segmenter, titles: Sequence[str], images: Sequence[Any], labels: Sequence[Any], axes: str
-) -> list[Panel]:
-    """Examples for a report: of some images the first plane that has labels."""
-    from ..data import Planes
-    from ..report import Panel
-
-    channels = segmenter.training.get("channels")
-    panels = []
-    for title, image, truth in list(zip(titles, images, labels, strict=True))[:EXAMPLES]:
-        planes = Planes(image, axes)
-        labelled = next((p for p in range(len(planes)) if planes.plane_of(truth, p).any()), 0)
-        values = planes.read(labelled)
-        prediction = segmenter.predict(values, "CYX", channels=tuple(channels) if channels else None)
-        panels.append(Panel(title, values, planes.plane_of(truth, labelled), prediction))
-    return panels

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import ARCHITECTURE_SETTINGS, Config, Option, options, refuse_unknown
+from ..config import ARCHITECTURE_SETTINGS
 from ..errors import InputError
+from ..options import Config, Option, options, refuse_unknown
 
 if TYPE_CHECKING:
     from argparse import _ActionsContainer
@@ -25,6 +26,7 @@ _METAVARS = {
     "channels": "0,1,2",
     "ignore": "VALUE",
     "loss": "NAME[+NAME]",
+    "init": "MODEL.safetensors",
     "time_budget": "SECONDS",
     "overlap": "PIXELS",
     "tile_size": "PIXELS",

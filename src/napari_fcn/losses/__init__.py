@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import segmentation
-from .segmentation import UNLABELLED, combined
+from .pixels import UNLABELLED
+from .segmentation import combined
 
 __all__ = ["UNLABELLED", "combined", "segmentation"]

@@ -80,6 +80,14 @@ class Scores:
         document: dict[str, Any] = _without_nan(asdict(self))
         return document
 
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Scores:
+        """The scores that `to_json` described."""
+        scores = dict(_with_nan(document))
+        scores["classes"] = tuple(ClassScores(**row) for row in scores["classes"])
+        scores["confusion"] = tuple(tuple(row) for row in scores["confusion"])
+        return cls(**{**scores, "values": tuple(scores["values"])})
+
     def __str__(self) -> str:
         width = max(5, *(len(row.name) for row in self.classes)) if self.classes else 5
         lines = [f"{'class':<{width}}  {'IoU':>6}  {'Dice':>6}  {'precision':>9}  {'recall':>6}  {'pixels':>11}"]
@@ -176,4 +184,14 @@ def _without_nan(value: Any) -> Any:
         return {key: _without_nan(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_without_nan(each) for each in value]
+    return value
+
+
+def _with_nan(value: Any) -> Any:
+    if value is None:
+        return math.nan
+    if isinstance(value, Mapping):
+        return {key: _with_nan(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_nan(each) for each in value]
     return value

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from .stages import modules_of, stages_of
 
 __all__ = ["Network", "pad_to_multiple"]
 
@@ -36,6 +36,10 @@ class Network(nn.Module):
     stride : both sides of the encoder's input are padded to a multiple of this.
     smallest_size : and to this at least.
 
+    Attributes
+    ----------
+    dropout : see `judge`; 0 switches it off.
+
     Notes
     -----
     Frozen stages are a mode like `training`: while they are set, `train()` leaves them in evaluation mode, so that
@@ -51,14 +55,28 @@ class Network(nn.Module):
         self.head = head
         self.stride = stride
         self.smallest_size = smallest_size
+        self.dropout = 0.0
         self._frozen: list[nn.Module] = []
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `(N, K, H, W)` for images `(N, C, H, W)` of any height and width."""
         height, width = images.shape[-2:]
-        padded = pad_to_multiple(images, self.stride, self.smallest_size)
-        logits: Tensor = self.head(self.decoder(self.encoder(padded)))
-        return logits[..., :height, :width]
+        return self.judge(self.decoder(self.features(images)))[..., :height, :width]
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """What the encoder makes of images `(N, C, H, W)`, padded to its stride: feature maps, fine to coarse."""
+        maps: list[Tensor] = self.encoder(pad_to_multiple(images, self.stride, self.smallest_size))
+        return maps
+
+    def judge(self, decoded: Tensor) -> Tensor:
+        """Logits for the decoder's feature map, at the padded images' size.
+
+        While training, `dropout` is the part of that map's channels that is left out (Tompson et al. 2015).
+        """
+        if self.training and self.dropout:
+            decoded = functional.dropout2d(decoded, self.dropout)
+        logits: Tensor = self.head(decoded)
+        return logits
 
     def stages(self) -> list[list[str]]:
         """The encoder's parameters by stage, fine to coarse: the names of those that a feature map needs anew.
@@ -66,34 +84,27 @@ class Network(nn.Module):
         A stage ends where the encoder gives features to the decoder; the image itself, which some encoders give first,
         is none.
         """
-        # Nothing is computed on the meta device but shapes, and who depends on whom.
-        encoder = copy.deepcopy(self.encoder).to("meta").eval().requires_grad_(True)
-        named = dict(encoder.named_parameters())
-        first = next(p for p in named.values() if p.ndim == 4)
-        side = max(64, self.stride)
-        features = encoder(torch.zeros(1, first.shape[1], side, side, device="meta"))
-        stages, seen = [], set[str]()
-        for feature in features:
-            if not feature.requires_grad or not feature.numel():
-                continue
-            found = torch.autograd.grad(feature.sum(), list(named.values()), retain_graph=True, allow_unused=True)
-            needed = {name for name, gradient in zip(named, found, strict=True) if gradient is not None} - seen
-            if needed:
-                stages.append([name for name in named if name in needed])
-                seen |= needed
-        return stages
+        return stages_of(self.encoder, max(64, self.stride))
 
     def freeze_encoder(self, stages: int | None = None) -> None:
-        """Keep the encoder, or its first `stages` stages, as it is.
+        """Keep the encoder, or its first `stages` stages, as it is; everything else learns.
 
         No gradients, and evaluation mode, also after every later `train()`.
         """
         if stages is None:
-            self._frozen = [self.encoder]
+            self._freeze([self.encoder])
         else:
             kept = {name for stage in self.stages()[:stages] for name in stage}
-            self._frozen = _modules_of(self.encoder, kept)
-        for module in self._frozen:
+            self._freeze(modules_of(self.encoder, kept))
+
+    def freeze_all_but_head(self) -> None:
+        """Keep encoder and decoder as they are; only the head learns."""
+        self._freeze([self.encoder, self.decoder])
+
+    def _freeze(self, modules: list[nn.Module]) -> None:
+        self.requires_grad_(True)
+        self._frozen = modules
+        for module in modules:
             module.requires_grad_(False)
         self.train(self.training)
 
@@ -112,14 +123,3 @@ class Network(nn.Module):
     def count(self, *, trainable: bool = False) -> int:
         """Number of parameters, of all or of the trainable ones."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad or not trainable)
-
-
-def _modules_of(module: nn.Module, names: set[str], prefix: str = "") -> list[nn.Module]:
-    """The largest submodules all of whose parameters, one at least, are among `names`."""
-    own = {prefix + name for name, _ in module.named_parameters()}
-    if own and own <= names:
-        return [module]
-    found = []
-    for name, child in module.named_children():
-        found += _modules_of(child, names, f"{prefix}{name}.")
-    return found

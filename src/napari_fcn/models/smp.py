@@ -21,6 +21,8 @@ __all__ = ["dpt", "fpn", "linknet", "manet", "pan", "pspnet", "segformer", "unet
 
 _INTERPOLATIONS = ("nearest", "bilinear")
 _UNET_CHANNELS = (256, 128, 64, 32, 16)
+_DEPTHS = (5, 4, 3, 2)
+"""Where the pretrained encoder may be cut: with 3 it ends at stride 8, and the new decoder goes on from there."""
 
 
 def _facts(family: str, year: int, paper: str, **more: Any) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def _facts(family: str, year: int, paper: str, **more: Any) -> dict[str, Any]:
     "unet",
     summary="U-Net: skip connections bring fine detail back; the first choice",
     **_facts("U-Net", 2015, "Ronneberger, Fischer, Brox 2015, U-Net"),
-    settings={"upsampling": (*_INTERPOLATIONS, "transposed"), "upsampling_kernel": None},
+    settings={"upsampling": (*_INTERPOLATIONS, "transposed"), "upsampling_kernel": None, "depth": _DEPTHS},
 )
 def unet(spec: NetworkSpec, weights_name: str) -> Network:
     """U-Net over any encoder.
@@ -42,22 +44,26 @@ def unet(spec: NetworkSpec, weights_name: str) -> Network:
     from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 
     from .decoders import EnlargeFirst
+    from .enlarged import quicken
 
-    encoder = _encoder(spec, weights_name)
+    encoder, widths, stride = _cut_encoder(spec, weights_name)
     learnt = spec.model.upsampling == "transposed"
     decoder = UnetDecoder(
         encoder.out_channels,
-        _UNET_CHANNELS,
+        widths,
+        len(widths),
         add_center_block=_is_vgg(spec),
         interpolation_mode="nearest" if learnt else spec.model.upsampling,
     )
-    network = _network(spec, encoder, decoder, _head(_UNET_CHANNELS[-1], spec))
+    network = _network(spec, encoder, decoder, _head(widths[-1], spec), stride=stride)
     if learnt:
         make = upsampling["transposed"].target
-        channels = [encoder.out_channels[-1], *_UNET_CHANNELS]
+        channels = [encoder.out_channels[-1], *widths]
         for number, block in enumerate(decoder.blocks):
             operator = make(channels[number], channels[number], 2, spec.model.upsampling_kernel)
             decoder.blocks[number] = EnlargeFirst(operator, block)
+    elif spec.model.upsampling == "nearest":
+        quicken(decoder.blocks)
     return network
 
 
@@ -65,45 +71,50 @@ def unet(spec: NetworkSpec, weights_name: str) -> Network:
     "unet++",
     summary="U-Net++: nested skip connections; slower",
     **_facts("U-Net", 2018, "Zhou et al. 2018, UNet++"),
-    settings={"upsampling": _INTERPOLATIONS},
+    settings={"upsampling": _INTERPOLATIONS, "depth": _DEPTHS},
 )
 def unetplusplus(spec: NetworkSpec, weights_name: str) -> Network:
     """U-Net++ over any encoder."""
     from segmentation_models_pytorch.decoders.unetplusplus.decoder import UnetPlusPlusDecoder
 
-    encoder = _encoder(spec, weights_name)
-    decoder = UnetPlusPlusDecoder(
-        encoder.out_channels, _UNET_CHANNELS, center=_is_vgg(spec), interpolation_mode=spec.model.upsampling
-    )
-    return _network(spec, encoder, decoder, _head(_UNET_CHANNELS[-1], spec))
+    from .enlarged import quicken
+
+    encoder, widths, stride = _cut_encoder(spec, weights_name)
+    decoder = UnetPlusPlusDecoder(encoder.out_channels, widths, len(widths), interpolation_mode=spec.model.upsampling)
+    network = _network(spec, encoder, decoder, _head(widths[-1], spec), stride=stride)
+    if spec.model.upsampling == "nearest":
+        quicken(decoder.blocks, nested=True)
+    return network
 
 
 @architectures.register(
     "manet",
     summary="MA-Net: a U-Net with attention between places and between channels",
     **_facts("U-Net", 2020, "Fan et al. 2020, MA-Net"),
-    settings={"upsampling": _INTERPOLATIONS},
+    settings={"upsampling": _INTERPOLATIONS, "depth": _DEPTHS},
 )
 def manet(spec: NetworkSpec, weights_name: str) -> Network:
     """MA-Net over any encoder."""
     from segmentation_models_pytorch.decoders.manet.decoder import MAnetDecoder
 
-    encoder = _encoder(spec, weights_name)
-    decoder = MAnetDecoder(encoder.out_channels, _UNET_CHANNELS, interpolation_mode=spec.model.upsampling)
-    return _network(spec, encoder, decoder, _head(_UNET_CHANNELS[-1], spec))
+    encoder, widths, stride = _cut_encoder(spec, weights_name)
+    decoder = MAnetDecoder(encoder.out_channels, widths, len(widths), interpolation_mode=spec.model.upsampling)
+    return _network(spec, encoder, decoder, _head(widths[-1], spec), stride=stride)
 
 
 @architectures.register(
     "linknet",
     summary="LinkNet: a U-Net that adds instead of concatenating; light",
     **_facts("U-Net", 2017, "Chaurasia and Culurciello 2017, LinkNet"),
+    settings={"depth": _DEPTHS},
 )
 def linknet(spec: NetworkSpec, weights_name: str) -> Network:
     """LinkNet over any encoder."""
     from segmentation_models_pytorch.decoders.linknet.decoder import LinknetDecoder
 
-    encoder = _encoder(spec, weights_name)
-    return _network(spec, encoder, LinknetDecoder(encoder.out_channels), _head(32, spec, kernel_size=1))
+    encoder, widths, stride = _cut_encoder(spec, weights_name)
+    decoder = LinknetDecoder(encoder.out_channels, n_blocks=len(widths))
+    return _network(spec, encoder, decoder, _head(32, spec, kernel_size=1), stride=stride)
 
 
 @architectures.register(
@@ -220,6 +231,13 @@ def dpt(spec: NetworkSpec, weights_name: str) -> Network:
 
 def _encoder(spec: NetworkSpec, weights_name: str, **settings: Any) -> Any:
     return make_encoder(spec.model.encoder, weights_name, spec.in_channels, depth=5, **settings)
+
+
+def _cut_encoder(spec: NetworkSpec, weights_name: str) -> tuple[Any, tuple[int, ...], int]:
+    """The encoder up to the chosen depth, the widths of a U-Net's decoder that goes on from there, and the stride."""
+    depth = int(spec.model.depth or _DEPTHS[0])
+    encoder = make_encoder(spec.model.encoder, weights_name, spec.in_channels, depth=depth)
+    return encoder, _UNET_CHANNELS[-depth:], 2**depth
 
 
 def _is_vgg(spec: NetworkSpec) -> bool:

@@ -12,6 +12,7 @@ from ..errors import InputError
 from .atrous import cannot_dilate, dilate
 from .filling import fill
 from .hub import asking_for, find_weights, weights_of
+from .stages import cut_off
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,6 +76,8 @@ def _get(
         del encoder._conv_head, encoder._bn1
     if ours and output_stride != 32:
         dilate(encoder, output_stride, name=source.name)
+    if depth < 5:
+        cut_off(encoder)
     network: nn.Module = encoder
     return network
 

@@ -1,18 +1,29 @@
-"""What training tells while it runs: small frozen facts, for a progress bar, a curve or a loop."""
+"""What training tells while it runs: small frozen facts, for a progress bar, a curve, a loop or a file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+import contextlib
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
+from ..errors import InputError, OutputError
+from ..io import atomic
 from ..metrics import Scores
 
-__all__ = ["Event", "Finished", "Started", "Step", "Validated"]
+__all__ = ["Event", "EventFile", "Finished", "Noted", "Reason", "Started", "Step", "Validated", "from_json", "to_json"]
+
+Reason: TypeAlias = Literal["completed", "cancelled", "early"]
 
 
 @dataclass(frozen=True)
 class Started:
-    """Training is about to begin.
+    """Training is about to begin, or to go on.
 
     Attributes
     ----------
@@ -22,6 +33,8 @@ class Started:
     seconds : planned seconds, None when steps are the limit.
     trainable, parameters : numbers of parameters that learn, and of all.
     notes : sentences that the user should know, such as a class that could not be held out.
+    resumed : the step from which it goes on; 0 for a new training.
+    majority : held-out scores of calling everything the most common class; None when nothing was held out.
     """
 
     device: str
@@ -33,6 +46,8 @@ class Started:
     trainable: int
     parameters: int
     notes: tuple[str, ...] = ()
+    resumed: int = 0
+    majority: Scores | None = None
 
 
 @dataclass(frozen=True)
@@ -60,25 +75,248 @@ class Validated:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something happened meanwhile that the user should know, such as a batch that had to be halved.
+
+    Attributes
+    ----------
+    seconds : when, in seconds of training.
+    text : a sentence.
+    """
+
+    seconds: float
+    text: str
+
+
+@dataclass(frozen=True)
 class Finished:
     """Training is over, and `Training.segmenter()` has the best weights.
 
     Attributes
     ----------
-    reason : "completed", or "cancelled" when somebody stopped it.
+    reason : "completed", "cancelled" when somebody stopped it, "early" when it no longer got better.
     steps, seconds : what it took.
     best_step : the step whose weights were kept.
     start, best : held-out scores of the starting model and of the kept weights; None when nothing was held out.
     summary : an honest sentence about whether it got better.
+    majority : held-out scores of calling everything the most common class; None when nothing was held out.
     """
 
-    reason: Literal["completed", "cancelled"]
+    reason: Reason
     steps: int
     seconds: float
     best_step: int
     start: Scores | None
     best: Scores | None
     summary: str
+    majority: Scores | None = None
 
 
-Event: TypeAlias = Started | Step | Validated | Finished
+Event: TypeAlias = Started | Step | Validated | Noted | Finished
+
+_EVENTS: Mapping[str, type[Event]] = {kind.__name__.lower(): kind for kind in get_args(Event)}
+
+
+def to_json(event: Event) -> dict[str, Any]:
+    """An event as a dictionary that strict JSON can hold, with its kind under "event".
+
+    NaN becomes None, infinities "inf" and "-inf".
+
+    Examples
+    --------
+    >>> to_json(Noted(1.5, "The batch was halved."))
+    {'event': 'noted', 'seconds': 1.5, 'text': 'The batch was halved.'}
+    """
+    values = {entry.name: _written(getattr(event, entry.name)) for entry in dataclasses.fields(event)}
+    return {"event": type(event).__name__.lower(), **values}
+
+
+def from_json(document: Mapping[str, Any]) -> Event:
+    """The event that `to_json` described.
+
+    Raises
+    ------
+    InputError
+        It is no event, or a field is missing, unknown or of another kind.
+
+    Examples
+    --------
+    >>> from_json({"event": "noted", "seconds": 1.5, "text": "The batch was halved."})
+    Noted(seconds=1.5, text='The batch was halved.')
+    """
+    name = document.get("event") if isinstance(document, Mapping) else None
+    kind = _EVENTS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise InputError(f"An event must be one of {', '.join(_EVENTS)}. Got {name!r}.")
+    fields = {entry.name: entry for entry in dataclasses.fields(kind)}
+    given = {key: value for key, value in document.items() if key != "event"}
+    for key in given:
+        if key not in fields:
+            raise InputError(f"The event {name!r} has no {key!r}; it was written by another version of napari-fcn.")
+    for key, entry in fields.items():
+        if key not in given and entry.default is MISSING:
+            raise InputError(f"The event {name!r} is not complete: {key!r} is missing.")
+    try:
+        return kind(**{key: _read(str(fields[key].type), value) for key, value in given.items()})
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"The event {name!r} cannot be read ({type(error).__name__}: {error}).") from error
+
+
+class EventFile:
+    """Events as lines of JSON, where a process that is killed leaves at most half a line, the last.
+
+    Parameters
+    ----------
+    path : the file; made with the first event.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stream: BinaryIO | None = None
+
+    def add(self, event: Event) -> None:
+        """Add an event, which is with the operating system when this returns.
+
+        Raises
+        ------
+        InputError
+            A line other than the last is no event.
+        OutputError
+            It cannot be written; then the file is what it was.
+        """
+        line = json.dumps(to_json(event), allow_nan=False).encode() + b"\n"
+        stream = self._open()
+        before = os.fstat(stream.fileno()).st_size
+        written = 0
+        try:
+            while written < len(line):
+                written += stream.write(line[written:])
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                stream.truncate(before)
+            if isinstance(error, OSError):
+                raise self._cannot_write(error) from error
+            raise
+
+    def read(self) -> list[Event]:
+        """The events so far, without a last line that is only half there.
+
+        Raises
+        ------
+        InputError
+            A line other than the last is no event.
+        """
+        return [event for _, event in self._lines()]
+
+    def rewind(self, step: int) -> list[Event]:
+        """Keep the events up to the last `Step` or `Validated` of this step or an earlier one, but for `Finished`.
+
+        Returns what is kept; raises as `add` does.
+        """
+        self.close()
+        lines = self._lines()
+        length = 0
+        for number, (_, event) in enumerate(lines, start=1):
+            if isinstance(event, (Step, Validated)):
+                if event.step > step:
+                    break
+                length = number
+        kept = [(line, event) for line, event in lines[:length] if not isinstance(event, Finished)]
+        self._replace([line for line, _ in kept])
+        return [event for _, event in kept]
+
+    def flush(self) -> None:
+        """Bring what was added to the disk, where the place allows that."""
+        if self._stream is not None:
+            with contextlib.suppress(OSError):
+                os.fsync(self._stream.fileno())
+
+    def close(self) -> None:
+        """End the file; it is opened again when there is more to add."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _open(self) -> BinaryIO:
+        """The file to add to, after a whole line; nothing stands between it and the operating system."""
+        if self._stream is None:
+            lines = [line for line, _ in self._lines()]
+            if self.path.exists() and self.path.read_bytes() != b"".join(lines):
+                self._replace(lines)
+            try:
+                self._stream = self.path.open("ab", buffering=0)
+            except OSError as error:
+                raise self._cannot_write(error) from error
+        return self._stream
+
+    def _lines(self) -> list[tuple[bytes, Event]]:
+        """Each whole line, with its end, and the event that it holds."""
+        try:
+            lines = self.path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise InputError(f"{str(self.path)!r} cannot be read: {error.strerror}.") from error
+        if not lines[-1]:
+            lines.pop()
+        found: list[tuple[bytes, Event]] = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                found.append((line + b"\n", from_json(json.loads(line.decode()))))
+            except (ValueError, RecursionError) as error:
+                if number < len(lines):
+                    raise InputError(
+                        f"Line {number} of {str(self.path)!r} is no event; take it out, or start a new run elsewhere."
+                    ) from error
+        return found
+
+    def _replace(self, lines: list[bytes]) -> None:
+        with atomic(self.path) as temporary:
+            temporary.write_bytes(b"".join(lines))
+
+    def _cannot_write(self, error: OSError) -> OutputError:
+        return OutputError(f"{str(self.path)!r} cannot be written: {(error.strerror or str(error)).rstrip('.')}.")
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, Scores):
+        return value.to_json()
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(float(value))
+    return value
+
+
+def _read(kind: str, value: Any) -> Any:
+    """The value of a field whose type is written as `kind` in its class."""
+    wanted, _, optional = kind.partition(" | ")
+    if value is None and optional:
+        return None
+    if wanted == "float":
+        return _number(value)
+    if wanted == "Scores":
+        return Scores.from_json(value)
+    if wanted == "tuple[str, ...]":
+        return tuple(_of_type(each, str) for each in value)
+    if wanted == "Reason":
+        if value not in get_args(Reason):
+            raise ValueError(f"{value!r} is none of {', '.join(get_args(Reason))}")
+        return value
+    return _of_type(value, {"int": int, "bool": bool, "str": str}[wanted])
+
+
+def _of_type(value: Any, wanted: type) -> Any:
+    if type(value) is not wanted:
+        raise TypeError(f"{value!r} is no {wanted.__name__}")
+    return value
+
+
+def _number(value: Any) -> float:
+    if value is None:
+        return math.nan
+    if value in ("inf", "-inf"):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is no number")
+    return value

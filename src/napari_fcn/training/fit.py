@@ -14,27 +14,29 @@ import numpy as np
 from ..config import DataConfig, ModelConfig, TrainingConfig
 from ..data.examples import Examples, hold_out
 from ..data.patches import PatchSampler
-from ..errors import InputError
-from ..losses import combined
-from ..metrics import Scores
-from ..models import NetworkSpec, build
+from ..losses.class_weights import class_weights
 from ..registry import architectures, augmentations
 from ..segmenter import Segmenter, now, versions
-from .events import Event, Finished, Started, Step, Validated
-from .transfer import make_optimizer, rate_factor, starting_weights, suited_to
+from .batches import Batches, CutPatches, KeptFeatures
+from .distributed import join
+from .events import Event, Finished, Noted, Started, Step
+from .learner import Learner
+from .network import starting_network
+from .record import Record
+from .saving import Saving
+from .scoring import Scoring
+from .sizes import Sizes, choose_sizes, free_memory, halved, is_out_of_memory
+from .transfer import rate_factor
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .run_folder import RunFolder
+
 __all__ = ["Training"]
 
-LARGEST_PATCH = 192
-VALIDATIONS = 10
-"""How often the network is scored, at most."""
-VALIDATION_SHARE = 0.1
-"""Part of a time budget that scoring may take, besides the first and the last score."""
-SCORE_SHARE = 0.04
-"""Part of a time budget that one score may take."""
+FEATURE_SHARE = 0.25
+"""Part of the free memory that kept features may take."""
 
 
 class Training:
@@ -46,10 +48,16 @@ class Training:
     model, data, config : the settings; `data` only goes into the segmenter's record.
     validation : further examples to score on; when None, blocks of `examples` are held out.
     pixel_size : goes into the segmenter.
+    init : a segmenter to start from; its weights are taken where they fit.
 
     Attributes
     ----------
     result : how it ended; None before.
+
+    Raises
+    ------
+    InputError
+        The settings do not go together, or the weights cannot be had.
 
     Examples
     --------
@@ -67,61 +75,66 @@ class Training:
         *,
         validation: Examples | None = None,
         pixel_size: float | None = None,
+        init: Segmenter | None = None,
     ) -> None:
         from ..inference.engine import choose_engine
         from .validation import Validation
 
+        self.workers = join(config.device)
+        self.engine = choose_engine(self.workers.device)
+        start = starting_network(examples, model, config, init)
+        self.network, self.model, self.config = start.network, start.model, start.config
         self.examples = examples
-        self.model = dataclasses.replace(model, weights=starting_weights(model.weights, config.transfer))
         self.data = data
-        transfer = config.transfer
-        self.config = config = suited_to(self.model.weights, config)
         self.pixel_size = pixel_size
-        self.engine = choose_engine(config.device)
         self.result: Finished | None = None
-        random = np.random.default_rng(config.seed)
         fraction = config.validation if validation is None else 0.0
-        targets, held_out, self.notes = hold_out(examples, fraction, random)
-        if config.transfer != transfer:
-            self.notes += ("Nothing is pretrained here, so everything is learnt alike (transfer 'scratch').",)
+        targets, held_out, notes = hold_out(examples, fraction, np.random.default_rng(config.seed))
         if validation is not None:
-            examples_to_score, held_out = validation, [plane.target for plane in validation.planes]
-        else:
-            examples_to_score = examples
-        self.validation = Validation(examples_to_score, held_out)
-        patch_size = config.patch_size or _patch_size(examples)
-        self.network = self._build()
+            held_out = [plane.target for plane in validation.planes]
+        self.validation = Validation(validation or examples, held_out)
+        self.engine.place(self.network)
+        needed: int = architectures[self.model.architecture].details.get("smallest_batch", 1)
+        self.sizes = choose_sizes(examples, self.network, self.engine, config, smallest_batch=needed)
+        self.notes = start.notes + notes + self.sizes.notes
         self.sampler = PatchSampler(
             examples,
             targets,
-            patch_size=patch_size,
-            batch_size=max(config.batch_size, self._smallest_batch(patch_size)),
+            patch_size=self.sizes.patch,
+            batch_size=self.sizes.batch * self.workers.count,
             augmentation=augmentations[config.augment].target(),
             seed=config.seed,
         )
-        self._best: dict[str, Tensor] | None = None
-        self._best_step = 0
-        self._start: Scores | None = None
-        self._best_scores: Scores | None = None
-        self._step = 0
-        self._scored_step = 0
-        self._scored_progress = 0.0
-        self._score_seconds = 0.0
-        self._scoring_seconds = 0.0
+        self.learner = Learner(self.network, self.engine, self.config, self._class_weights(), self.workers)
+        self.record = Record(self.sizes.batch)
+        self._told: list[str] = []
         self._begin = time.perf_counter()
+        self._saving = Saving()
+        self._starts_known = init is not None
+        self._scoring = Scoring(
+            self.validation,
+            self.network,
+            self.engine,
+            self.record,
+            self._seconds,
+            time_budget=config.time_budget,
+            starts_known=self._starts_known,
+        )
 
-    def _build(self) -> Any:
-        import torch
+    def save_to(self, folder: RunFolder) -> None:
+        """Write events, checkpoints and the best segmenter there while it runs; go on from a checkpoint that is there.
 
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)
-            spec = NetworkSpec(self.model, self.examples.channels, len(self.examples.classes))
-            return build(spec)
-
-    def _smallest_batch(self, patch_size: int) -> int:
-        """Batch normalisation needs two values of each channel: where features shrink to one pixel, two patches."""
-        smallest: int = architectures[self.model.architecture].details.get("smallest_batch", 1)
-        return max(smallest, 2 if patch_size <= self.network.stride else 1)
+        Raises
+        ------
+        InputError
+            The checkpoint is of other images or settings.
+        """
+        self._saving = Saving(folder, self._what(), writes=self.workers.is_first, tell=self._told.append)
+        restored = self._saving.restore(self.learner)
+        if restored is not None:
+            record, self._scoring.best = restored
+            vars(self.record).update(vars(record))
+            self._use(dataclasses.replace(self.sizes, batch=self.record.batch_size))
 
     def run(self) -> Generator[Event, None, None]:
         """Train, telling what happens.
@@ -132,24 +145,25 @@ class Training:
         Raises
         ------
         InputError
-            The loss is no longer a number.
+            The loss is no longer a number, or memory is full.
         """
         if self.result is not None:
             raise RuntimeError("A training runs once; make a new one.")
-        self._begin = time.perf_counter()
+        self._begin = time.perf_counter() - self.record.seconds
         try:
-            yield from self._run()
+            reason = yield from self._run()
         except BaseException:
             self._end("cancelled")
             raise
-        yield self._end("completed")
+        yield self._end(reason)
 
     def segmenter(self) -> Segmenter:
         """The segmenter with the best weights so far, a copy: training on does not change it."""
         network = copy.deepcopy(self.network).to("cpu").eval()
-        if self._best is not None:
-            network.load_state_dict(self._best)
+        if self._scoring.best is not None:
+            network.load_state_dict(self._scoring.best)
         network.requires_grad_(False)
+        record = self.record
         return Segmenter(
             network=network,
             model=self.model,
@@ -158,11 +172,12 @@ class Training:
             normalization=self.examples.normalization,
             training={**self.data.to_json(), **self.config.to_json()},
             history={
-                "steps": self._step,
-                "best_step": self._best_step,
+                "steps": record.step,
+                "best_step": record.best_step,
                 "seconds": round(self._seconds(), 3),
-                "scores": None if self._best_scores is None else self._best_scores.to_json(),
-                "start_scores": None if self._start is None else self._start.to_json(),
+                "scores": None if record.best is None else record.best.to_json(),
+                "start_scores": None if record.start is None else record.start.to_json(),
+                "majority_scores": None if record.majority is None else record.majority.to_json(),
                 "device": self.engine.device,
                 "precision": self.engine.precision,
                 "data": _fingerprint(self.examples),
@@ -175,106 +190,139 @@ class Training:
     def _seconds(self) -> float:
         return self.result.seconds if self.result is not None else time.perf_counter() - self._begin
 
-    def _run(self) -> Generator[Event, None, None]:
-        import torch
-
-        config, engine = self.config, self.engine
-        torch.manual_seed(config.seed)
-        network = engine.place(self.network)
-        optimizer = make_optimizer(network, config)
-        loss_of = combined(config.loss)
-        class_weights = self._class_weights()
-        scaler = torch.amp.GradScaler(engine.device.split(":")[0], enabled=engine.precision == "float16")
+    def _run(self) -> Generator[Event, None, Literal["completed", "early"]]:
+        config, record, scoring, workers = self.config, self.record, self._scoring, self.workers
         steps = self._planned_steps()
-        if config.time_budget is not None:
-            sentence = self.validation.limit(network, engine, SCORE_SHARE * config.time_budget)
-            self.notes += (sentence,) if sentence else ()
-        yield Started(
-            device=engine.device,
-            precision=engine.precision,
+        self.notes += scoring.prepare(int(self.sampler.counts.argmax()))
+        self.learner.settle(self._progress(steps, self._seconds(), 0.0))
+        yield self._saving.write(self._started(steps))
+        if first := scoring.first():
+            yield self._saving.write(first)
+        batches: Batches | None = None
+        step_seconds = 0.0
+        try:
+            while True:
+                seconds = self._seconds()
+                progress = workers.agree(self._progress(steps, seconds, record.score_seconds + step_seconds))
+                if progress >= 1:
+                    break
+                if self.learner.settle(progress) or batches is None:
+                    if batches is not None:
+                        batches.close()
+                        self._told.append("The encoder learns too, from here on.")
+                    batches = self._batches()
+                factor = rate_factor(progress, config.schedule, config.warm_up)
+                loss = self._step(batches, factor)
+                record.step += 1
+                step_seconds = self._seconds() - seconds
+                progress = self._progress(steps, self._seconds(), record.score_seconds + step_seconds)
+                while self._told:
+                    yield self._saving.write(Noted(self._seconds(), self._told.pop(0)))
+                yield self._saving.write(Step(record.step, loss, config.rate * factor, self._seconds(), progress))
+                if workers.agree(scoring.is_due(progress)):
+                    scored = scoring.score(progress)
+                    if scored.best:
+                        self._saving.keep(self.segmenter)
+                    yield self._saving.write(scored)
+                    if config.patience is not None and workers.agree(record.no_better) >= config.patience:
+                        return "early"
+                if self._saving.is_due():
+                    self._save()
+        finally:
+            if batches is not None:
+                batches.close()
+        self._save()  # before the last score, so that going on is the same as never having stopped
+        if last := scoring.last():
+            yield self._saving.write(last)
+        return "completed"
+
+    def _started(self, steps: int | None) -> Started:
+        return Started(
+            device=self.engine.device,
+            precision=self.engine.precision,
             batch_size=self.sampler.batch_size,
             patch_size=self.sampler.patch_size,
             steps=steps,
-            seconds=config.time_budget,
-            trainable=network.count(trainable=True),
-            parameters=network.count(),
+            seconds=self.config.time_budget,
+            trainable=self.network.count(trainable=True),
+            parameters=self.network.count(),
             notes=self.notes,
+            resumed=self.record.step,
+            majority=self.record.majority,
         )
-        if not self.validation.empty:
-            self._start = self._score()
-            yield Validated(0, self._seconds(), self._start, best=False)
-        step_seconds = 0.0
-        diverged = 0
-        network.train()
+
+    def _batches(self) -> Batches:
+        """Patches anew, or kept features while the encoder stays as it is."""
+        if not self.learner.keeps:
+            return CutPatches(self.sampler, self.engine)
+        given = self.config.feature_memory
+        memory = FEATURE_SHARE * free_memory(self.engine) if given is None else given * 1e6
+        decoded = self.config.transfer == "head"
+        return KeptFeatures(
+            self.sampler, self.network, self.engine, memory=memory, decoded=decoded, tell=self._told.append
+        )
+
+    def _step(self, batches: Batches, factor: float) -> float:
+        """One gradient step; where memory does not suffice, with half as many patches from here on."""
+        import torch
+
         while True:
-            seconds = self._seconds()
-            progress = self._progress(steps, seconds, reserve=self._score_seconds + step_seconds)
-            if progress >= 1:
-                break
-            for group in optimizer.param_groups:
-                group["lr"] = group["highest"] * rate_factor(progress)
-            patches, target = self.sampler.draw()
-            optimizer.zero_grad(set_to_none=True)
-            with engine.autocast():
-                logits = network(engine.put(patches))
-            loss = loss_of(logits.float(), engine.put(target), class_weights)
-            torch.autograd.backward(scaler.scale(loss))
-            scaler.unscale_(optimizer)
-            norm = torch.nn.utils.clip_grad_norm_([p for p in network.parameters() if p.requires_grad], 1.0)
-            diverged = 0 if bool(torch.isfinite(norm)) else diverged + 1
-            if diverged > 10:
-                raise InputError(f"The loss is no longer a number; use a lower rate than {config.rate:g}.")
-            if not diverged:
-                scaler.step(optimizer)
-            scaler.update()
-            self._step += 1
-            step_seconds = self._seconds() - seconds
-            progress = self._progress(steps, self._seconds(), reserve=self._score_seconds + step_seconds)
-            yield Step(self._step, float(loss.detach()), optimizer.param_groups[0]["lr"], self._seconds(), progress)
-            if self._is_due(progress):
-                self._scored_progress = progress
-                yield self._validate()
-        if not self.validation.empty and self._scored_step != self._step:
-            yield self._validate()
+            devices = [self.engine.device] if self.engine.device.startswith("cuda") else []
+            count = self.sizes.batch
+            try:
+                with torch.random.fork_rng(devices=devices):  # dropout repeats itself, and nobody else's numbers change
+                    torch.manual_seed(_seed_of(self.config.seed, self.record.step, self.workers.rank))
+                    batch = batches.draw(self.record.step, count, count * self.workers.rank)
+                    return self.learner.step(batch, factor)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or self.workers.count > 1:
+                    raise
+                self.learner.optimizer.zero_grad(set_to_none=True)
+            self._use(halved(self.sizes))
+            if devices:
+                torch.cuda.empty_cache()
+            self._told.append(f"Memory was full: {self.sizes.batch} patches a step from here on.")
 
-    def _validate(self) -> Validated:
-        """Score the present weights, and keep them when they are the best so far."""
-        scores = self._score()
-        best = self._best_scores is None or scores.mean_iou >= self._best_scores.mean_iou
-        if best:
-            self._best_scores = scores
-            self._keep()
-        self._scored_step = self._step
-        return Validated(self._step, self._seconds(), scores, best)
-
-    def _score(self) -> Scores:
-        before = self._seconds()
-        scores = self.validation.score(self.network, self.engine)
-        self._score_seconds = self._seconds() - before
-        self._scoring_seconds += self._score_seconds
-        return scores
-
-    def _keep(self) -> None:
-        self._best_step = self._step
-        self._best = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
-
-    def _end(self, reason: Literal["completed", "cancelled"]) -> Finished:
+    def _end(self, reason: Literal["completed", "cancelled", "early"]) -> Finished:
         """Settle on the weights to keep, and say how it went."""
-        if self._step and self._scored_step != self._step:
-            if self.validation.empty:
-                self._keep()
-            else:
-                self._validate()
+        record = self.record
+        if reason == "cancelled":
+            self._save()
+        self._scoring.last()
         self.result = Finished(
             reason=reason,
-            steps=self._step,
+            steps=record.step,
             seconds=self._seconds(),
-            best_step=self._best_step,
-            start=self._start,
-            best=self._best_scores,
-            summary=_summary(self._start, self._best_scores, self._step),
+            best_step=record.best_step,
+            start=record.start,
+            best=record.best,
+            summary=record.summary(kept_start=self._starts_known),
+            majority=record.majority,
         )
+        self._saving.write(self.result)
+        if record.step:
+            self._saving.keep(self.segmenter)
+        self._saving.close()
         return self.result
+
+    def _use(self, sizes: Sizes) -> None:
+        self.sizes = sizes
+        self.record.batch_size = sizes.batch
+        self.sampler.batch_size = sizes.batch * self.workers.count
+
+    def _save(self) -> None:
+        self.record.seconds = self._seconds()
+        self._saving.save(self.record, self.learner, self._scoring.best)
+
+    def _what(self) -> dict[str, Any]:
+        """What a training that goes on must have in common with the one before."""
+        return {
+            "images": _fingerprint(self.examples),
+            "network": self.model.to_json(),
+            "settings": {
+                name: value for name, value in self.config.to_json().items() if name not in ("device", "init")
+            },
+        }
 
     def _planned_steps(self) -> int | None:
         config = self.config
@@ -286,32 +334,20 @@ class Training:
     def _progress(self, steps: int | None, seconds: float, reserve: float) -> float:
         """The part of the budget that is used up, in [0, 1]; `reserve` is what the last step and score will take."""
         if steps is not None:
-            return min(1.0, self._step / steps)
+            return min(1.0, self.record.step / steps)
         budget = self.config.time_budget or 60.0
         return min(1.0, seconds / max(budget - reserve, 1e-3))
 
-    def _is_due(self, progress: float) -> bool:
-        """Whether to score now: at every tenth of the budget, unless scoring would take too much of the time."""
-        due = int(progress * VALIDATIONS) > int(self._scored_progress * VALIDATIONS) and progress < 1
-        if self.validation.empty or not due:
-            return False
-        return self.config.time_budget is None or self._scoring_seconds <= VALIDATION_SHARE * self._seconds()
-
     def _class_weights(self) -> Tensor | None:
-        """Weights `(K,)` of the classes in the loss: 1 / square root of their share, mean 1 over those present."""
+        """Weights `(K,)` of the classes in the loss."""
         import torch
 
-        if self.config.class_weights == "none":
-            return None
-        counts = self.sampler.counts
-        weights = np.where(counts > 0, 1 / np.sqrt(np.maximum(counts, 1)), 0.0)
-        return torch.tensor(weights / weights[counts > 0].mean(), dtype=torch.float32, device=self.engine.device)
+        weights = class_weights(self.config.class_weights, self.sampler.counts, self.examples.classes.values)
+        return None if weights is None else torch.tensor(weights, dtype=torch.float32, device=self.engine.device)
 
 
-def _patch_size(examples: Examples) -> int:
-    """A multiple of 32 that most images hold, at most 192."""
-    sides = sorted(min(plane.target.shape) for plane in examples.planes)
-    return int(np.clip(-(-sides[len(sides) // 2] // 32) * 32, 64, LARGEST_PATCH))
+def _seed_of(seed: int, step: int, rank: int) -> int:
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
 
 
 def _fingerprint(examples: Examples) -> str:
@@ -322,14 +358,3 @@ def _fingerprint(examples: Examples) -> str:
         digest.update(np.ascontiguousarray(plane.values).tobytes())
         digest.update(plane.target.tobytes())
     return digest.hexdigest()
-
-
-def _summary(start: Scores | None, best: Scores | None, steps: int) -> str:
-    if not steps:
-        return "Nothing was learnt: training was stopped before its first step."
-    if start is None or best is None:
-        return "Trained; nothing was held out, so how well it segments is not known."
-    change = f"mean IoU on held-out pixels {start.mean_iou:.3f} before, {best.mean_iou:.3f} after training"
-    if best.mean_iou <= start.mean_iou:
-        return f"No better than before: {change}."
-    return f"It got better: {change}."

@@ -108,6 +108,14 @@ class Validation:
                     total += confusion_matrix(truth, prediction, values=range(classes))
         return _of_true_classes(Scores.from_confusion(total, self.classes.values, self.classes.names))
 
+    def majority(self, index: int) -> Scores:
+        """Scores of calling every held-out pixel the class of this index: what a network must beat."""
+        classes = len(self.classes)
+        total = np.zeros((classes, classes), np.int64)
+        for _, truth in self.windows:
+            total[:, index] += np.bincount(truth[truth >= 0], minlength=classes)
+        return _of_true_classes(Scores.from_confusion(total, self.classes.values, self.classes.names))
+
     def _batches(self) -> Iterator[tuple[npt.NDArray[np.float32], list[npt.NDArray[np.int16]]]]:
         """Windows of one size together."""
         for shape in dict.fromkeys(truth.shape for _, truth in self.windows):

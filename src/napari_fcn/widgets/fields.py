@@ -11,7 +11,7 @@ from napari.layers import Layer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox
 
-from ..config import Option
+from ..options import Option
 from ..registry import Registry
 
 __all__ = ["OpenComboBox", "ParsedEdit", "SettingBox", "field", "label", "layer_field", "slim"]
@@ -33,7 +33,7 @@ def field(
 
     Parameters
     ----------
-    name, default, option : the setting, as `napari_fcn.config.options` describes it. A default of None stands for
+    name, default, option : the setting, as `napari_fcn.options.options` describes it. A default of None stands for
         what is usual in the given case, and can be chosen again.
     usual : what that is, to be shown.
     allowed : the values to choose from, where these are fewer than `option` knows.

@@ -15,8 +15,9 @@ from magicgui.widgets import ComboBox, LineEdit, PushButton
 from napari.layers import Image, Labels
 from qtpy.QtWidgets import QFileDialog
 
-from ..config import PredictionConfig, options
+from ..config import PredictionConfig
 from ..errors import InputError
+from ..options import options
 from . import layers
 from .fields import field, layer_field, slim
 from .panel import Panel, Progress, Work, values

@@ -11,8 +11,9 @@ from napari.layers import Image, Labels
 from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QFileDialog
 
-from ..config import ARCHITECTURE_SETTINGS, DataConfig, ModelConfig, TrainingConfig, options, settings_of, split
+from ..config import ARCHITECTURE_SETTINGS, DataConfig, ModelConfig, TrainingConfig, settings_of
 from ..errors import InputError
+from ..options import options, split
 from ..registry import architectures
 from . import layers
 from .fields import field, layer_field
@@ -163,6 +164,8 @@ class Train(Panel):
         """Offer the segmenter to Segment."""
         if outcome is None:
             return self.result, "Cancelled before learning began; nothing was learnt."
+        if not outcome.new:  # Segment goes on with the one that there was
+            return outcome.segmenter, outcome.summary
         name = segmenters.add_trained(outcome.segmenter, outcome.architecture, outcome.score)
         if not self._gone:
             self._save_button.enabled = True

@@ -20,12 +20,13 @@ __all__ = ["TrainingJob", "TrainingOutcome"]
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """What came of a training: the segmenter, and what to say about it."""
+    """What came of a training: the segmenter, what to say about it, and whether it is another than the one before."""
 
     segmenter: Segmenter
     architecture: str
     score: float | None
     summary: str
+    new: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,11 @@ class TrainingJob:
         end = training.result
         score = None if end is None or end.best is None else end.best.mean_iou
         return TrainingOutcome(
-            training.segmenter(), str(self.settings["architecture"]), score, "" if end is None else end.summary
+            training.segmenter(),
+            training.model.architecture,
+            score,
+            "" if end is None else end.summary,
+            new=end is None or end.best_step > 0 or not self.settings.get("init"),
         )
 
 
@@ -91,6 +96,8 @@ class _View:
             return replace(self, device=event.device, notes=event.notes, left=event.seconds)
         if isinstance(event, events.Validated):
             return replace(self, score=event.scores.mean_iou)
+        if isinstance(event, events.Noted):
+            return replace(self, notes=(*self.notes, event.text))
         if isinstance(event, events.Step):
             # Nothing is known about the end before something is done.
             left = event.seconds * (1 / event.progress - 1) if event.progress > 0 else self.left

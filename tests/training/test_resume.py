@@ -1,0 +1,150 @@
+"""Stopped, killed, gone on with: the same weights as a training that nobody disturbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import napari_fcn as fcn
+from napari_fcn.errors import InputError, OutputError
+from napari_fcn.training import Finished, Started, Step, Validated
+
+KILLED = """
+import sys
+import napari_fcn.training.saving as saving
+saving.LEAST_SECONDS, saving.SHARE = 0.0, 1.0
+from conftest import QUICK, picture
+from napari_fcn.api import prepare_training
+folder, how = sys.argv[1:]
+image, labels = picture()
+settings = {**QUICK, "steps": 12, "transfer": "TRANSFER", "dropout": 0.2}
+training = prepare_training(image, labels, **settings, **{how: folder})
+for event in training.run():
+    print(type(event).__name__, flush=True)
+"""
+
+
+def weights(segmenter_or_training) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in segmenter_or_training.network.parameters()])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"transfer": "frozen"},
+        {"optimizer": "sgd"},
+        {"unfreeze": 0.5},
+        {"dropout": 0.3},
+        {"encoder": "mit_b0", "weights": "none"},
+    ],
+    ids=lambda options: "-".join(map(str, options.values())) or "usual",
+)
+def test_going_on_is_the_same_as_never_having_stopped(prepared, tmp_path: Path, options) -> None:
+    options = {"steps": 6, **options}
+    whole = prepared(**options)
+    list(whole.run())
+    first = prepared(**options, run_dir=tmp_path / "run")
+    for event in first.run():
+        if isinstance(event, Step) and event.step == 3:
+            break
+    second = prepared(**options, resume=tmp_path / "run")
+    events = list(second.run())
+    assert isinstance(events[0], Started)
+    assert events[0].resumed == 3
+    assert [event.step for event in events if isinstance(event, Step)] == [4, 5, 6]
+    assert torch.equal(weights(second), weights(whole))
+    assert torch.equal(weights(second.segmenter()), weights(whole.segmenter()))
+    assert second.result.best.to_json() == whole.result.best.to_json()
+    saved = fcn.Segmenter.load(tmp_path / "run" / "best.safetensors")
+    assert torch.equal(weights(saved), weights(whole.segmenter()))
+
+
+def test_the_folder_tells_the_whole_story(prepared, tmp_path: Path) -> None:
+    first = prepared(steps=5, run_dir=tmp_path / "run")
+    for event in first.run():
+        if isinstance(event, Step) and event.step == 2:
+            break
+    list(prepared(steps=5, resume=tmp_path / "run").run())
+    lines = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["event"] == "step"] == [1, 2, 3, 4, 5]
+    assert lines[-1]["event"] == "finished"
+    scored = [line for line in lines if line["event"] == "validated"]
+    assert {row["name"] for row in scored[-1]["scores"]["classes"]} == {"background", "class 1"}
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["settings"]["steps"] == 5
+
+
+def test_settings_come_from_the_folder(prepared, discs, tmp_path: Path) -> None:
+    image, labels = discs
+    first = prepared(steps=3, transfer="frozen", run_dir=tmp_path / "run")
+    first.run().close()
+    second = fcn.prepare_training(image, labels, resume=tmp_path / "run")
+    assert second.config.to_json() == first.config.to_json()
+    list(second.run())
+    assert second.result.steps == 3
+
+
+def test_other_images_or_settings_are_refused(prepared, discs, tmp_path: Path) -> None:
+    first = prepared(run_dir=tmp_path / "run")
+    for event in first.run():
+        if isinstance(event, Step):
+            break
+    image, labels = discs
+    with pytest.raises(InputError, match="its images were others"):
+        fcn.prepare_training(255 - image, labels, resume=tmp_path / "run")
+    with pytest.raises(InputError, match="its settings were others"):
+        prepared(rate=0.5, resume=tmp_path / "run")
+    with pytest.raises(OutputError, match="--resume"):
+        prepared(run_dir=tmp_path / "run")
+    with pytest.raises(InputError):
+        prepared(resume=tmp_path / "elsewhere")
+    list(prepared(resume=tmp_path / "run").run())  # and nothing was lost by all this
+
+
+def test_a_run_that_has_ended_ends_again(prepared, tmp_path: Path) -> None:
+    first = prepared(run_dir=tmp_path / "run")
+    list(first.run())
+    again = prepared(resume=tmp_path / "run")
+    events = list(again.run())
+    assert isinstance(events[-1], Finished)
+    assert not any(isinstance(event, Step) for event in events)
+    assert torch.equal(weights(again.segmenter()), weights(first.segmenter()))
+    assert sum(isinstance(event, Validated) for event in events) <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("transfer", ["finetune", "frozen"])
+def test_killing_loses_nothing(tmp_path: Path, transfer: str) -> None:
+    """SIGKILL three times, each time going on: the same weights in the end. The benchmark kills more often."""
+    program = KILLED.replace("TRANSFER", transfer)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+
+    def start(folder: Path, how: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", program, str(folder), how], stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    whole = start(tmp_path / "whole", "run_dir")
+    assert "Finished" in whole.communicate(timeout=300)[0]
+    how = "run_dir"
+    for events in (3, 5, 4):
+        process = start(tmp_path / "killed", how)
+        for _ in range(events):
+            process.stdout.readline()
+        time.sleep(0.05 * events)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+        how = "resume"
+    last = start(tmp_path / "killed", how)
+    assert "Finished" in last.communicate(timeout=300)[0]
+    one, other = (fcn.Segmenter.load(tmp_path / name / "best.safetensors") for name in ("whole", "killed"))
+    assert torch.equal(weights(one), weights(other))
