@@ -17,15 +17,9 @@ from PIL import Image
 from napari_fcn.data import ClassTable
 from napari_fcn.errors import InputError
 from napari_fcn.metrics import ClassScores, Scores, score_pairs
-from napari_fcn.report import (
-    Panel,
-    _apart,
-    augmentation_picture,
-    display,
-    evaluation_report,
-    rate_picture,
-    training_report,
-)
+from napari_fcn.report import Panel, augmentation_picture, evaluation_report, rate_picture, training_report
+from napari_fcn.report.drawing import display
+from napari_fcn.report.training import apart
 from napari_fcn.training.events import Finished, Noted, Started, Step, Validated
 
 random = np.random.default_rng(0)
@@ -226,7 +220,7 @@ def test_a_loss_that_is_no_number_leaves_a_gap(tmp_path, drawn, loss):
 @given(st.lists(st.floats(0, 1), max_size=10))
 def test_labels_are_apart_and_as_near_as_can_be(values):
     values = sorted(values)
-    placed = _apart(values, 0.1)
+    placed = apart(values, 0.1)
     assert len(placed) == len(values)
     assert all(0 <= height <= 1 + 1e-9 for height in placed)
     assert all(upper - lower >= 0.1 - 1e-9 for lower, upper in itertools.pairwise(placed))
@@ -235,8 +229,8 @@ def test_labels_are_apart_and_as_near_as_can_be(values):
 
 
 def test_two_labels_at_one_height_make_room_on_both_sides():
-    np.testing.assert_allclose(_apart([0.5, 0.5], 0.1), [0.45, 0.55])
-    np.testing.assert_allclose(_apart([0.0, 0.0, 1.0], 0.1), [0.0, 0.1, 1.0])
+    np.testing.assert_allclose(apart([0.5, 0.5], 0.1), [0.45, 0.55])
+    np.testing.assert_allclose(apart([0.0, 0.0, 1.0], 0.1), [0.0, 0.1, 1.0])
 
 
 SQUARE = np.zeros((32, 32), np.int64)
