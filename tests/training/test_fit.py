@@ -240,7 +240,7 @@ def test_balanced_weights_favour_the_rare_class() -> None:
     image, labels = picture()
     weights = prepare_training(image, labels, **QUICK, steps=1, class_weights="balanced")._class_weights()
     share = labels.mean()
-    assert float(weights[1] / weights[0]) == pytest.approx(np.sqrt((1 - share) / share), rel=0.1)
+    assert float(weights[1] / weights[0]) == pytest.approx((1 - share) / share, rel=0.1)
     assert float(weights.mean()) == pytest.approx(1)
 
 
@@ -281,9 +281,8 @@ def test_it_learns_to_segment_images_that_it_never_saw() -> None:
 def test_it_learns_from_a_few_labelled_pixels_of_a_satellite_scene() -> None:
     sample = samples.load("landsat")
     image, labels = sample.train_images[0], sample.train_labels[0]
-    segmenter = fcn.train(
-        image, labels, axes=sample.axes, zero=sample.zero, channels=(0, 1, 2, 3, 4, 5), steps=25, patch_size=96
-    )
+    settings = {"channels": (0, 1, 2, 3, 4, 5), "augment": "satellite", "steps": 40, "patch_size": 96}
+    segmenter = fcn.train(image, labels, axes=sample.axes, zero=sample.zero, **settings)
     prediction = segmenter.predict(image, sample.axes)
     assert prediction.shape == labels.shape
     assert set(np.unique(prediction)) <= {1, 2, 3, 4, 5}
