@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import InputError
 from .options import Config, option
-from .registry import architectures, augmentations, encoders, losses, upsampling, weights
+from .registry import architectures, augmentations, class_weightings, encoders, losses, upsampling, weights
 
 __all__ = [
     "ARCHITECTURE_SETTINGS",
@@ -276,11 +276,7 @@ class TrainingConfig(Config):
     class_weights: str = option(
         "none",
         "how much each class counts in the loss, also as VALUE=WEIGHT,VALUE=WEIGHT",
-        choices={
-            "none": "as it is",
-            "balanced": "rare classes count more: the median share divided by the class's own",
-            "effective": "rare classes count more, in moderation: by the effective number of pixels",
-        },
+        choices=class_weightings,
         open=True,
         advanced=True,
     )
@@ -335,23 +331,21 @@ class TrainingConfig(Config):
             raise InputError(f"Give only one of time_budget, steps and epochs. Got {' and '.join(budgets)}.")
         if not budgets:
             object.__setattr__(self, "time_budget", 60.0)
-        self._check_class_weights()
-        for name in ("freeze_stages", "stage_decay", "unfreeze"):
+        for name, transfers in _BELONGS.items():
             default = next(entry.default for entry in fields(self) if entry.name == name)
-            if self.transfer != "finetune" and getattr(self, name) != default:
+            if self.transfer not in transfers and getattr(self, name) != default:
+                those = " or ".join(map(repr, transfers))
                 raise InputError(
-                    f"`{name}` belongs to transfer 'finetune'. Got {getattr(self, name)!r} with {self.transfer!r}; "
+                    f"`{name}` belongs to transfer {those}. Got {getattr(self, name)!r} with {self.transfer!r}; "
                     f"leave it out."
                 )
 
-    def _check_class_weights(self) -> None:
-        """Refuse what is neither a name nor looks like given weights; whether the values exist, the labels tell."""
-        choices = ("none", "balanced", "effective")
-        if self.class_weights not in choices and "=" not in self.class_weights:
-            raise InputError(
-                f"`class_weights` must be {', '.join(choices)} or VALUE=WEIGHT,VALUE=WEIGHT, such as 1=1,2=5. "
-                f"Got {self.class_weights!r}."
-            )
+
+_BELONGS = {
+    **dict.fromkeys(("freeze_stages", "encoder_rate", "stage_decay", "unfreeze"), ("finetune",)),
+    "feature_memory": ("frozen", "head", "finetune"),  # while fine-tuning has not begun, see `unfreeze`
+}
+"""Settings that only some ways of transfer have."""
 
 
 @dataclass(frozen=True)

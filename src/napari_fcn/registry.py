@@ -20,6 +20,7 @@ __all__ = [
     "Registry",
     "architectures",
     "augmentations",
+    "class_weightings",
     "encoders",
     "losses",
     "nearest",
@@ -123,4 +124,5 @@ encoders = Registry("encoder", owner="napari_fcn.models")
 weights = Registry("kind of weights", owner="napari_fcn.models")
 upsampling = Registry("upsampling operator", owner="napari_fcn.models")
 losses = Registry("loss", owner="napari_fcn.losses")
+class_weightings = Registry("way to weigh classes", owner="napari_fcn.losses")
 augmentations = Registry("augmentation preset", owner="napari_fcn.data")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
@@ -211,12 +210,6 @@ def test_threads_draw_what_one_draws() -> None:
     for (values, classes), (other_values, other_classes) in zip(serial, parallel, strict=True):
         assert torch.equal(values, other_values)
         assert torch.equal(classes, other_classes)
-
-
-def test_a_copy_in_another_process_draws_the_same() -> None:
-    sampler = sampler_of(examples(blobs()), "microscopy")
-    copied = pickle.loads(pickle.dumps(sampler))  # noqa: S301 - of our own making
-    assert torch.equal(sampler.draw(2)[0], copied.draw(2)[0])
 
 
 def test_remembered_places_depend_on_the_seed_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,15 +13,18 @@ from hypothesis import strategies as st
 
 from napari_fcn.config import TrainingConfig
 from napari_fcn.errors import InputError
-from napari_fcn.losses.class_weights import COMPUTED, check_class_weights, class_weights
+from napari_fcn.losses.class_weights import check_class_weights, class_weights
 from napari_fcn.options import options
+from napari_fcn.registry import class_weightings
 
-COMPUTABLE = list(COMPUTED)
+COMPUTABLE = [name for name in class_weightings if name != "none"]
 counts_of_classes = st.lists(st.integers(0, 10**9), min_size=1, max_size=8).filter(any)
 
 
 def test_the_names_are_those_of_the_setting() -> None:
-    assert ["none", *COMPUTED] == options(TrainingConfig)["class_weights"][1].names()
+    assert ["none", *[name for name in class_weightings if name != "none"]] == options(TrainingConfig)["class_weights"][
+        1
+    ].names()
     assert class_weights("none", np.array([3, 5]), [0, 1]) is None
 
 
@@ -164,7 +167,9 @@ PAIR = r" *[+-]?[0-9_]+ *= *[+-]?[0-9_.]+(e[+-]?[0-9_]+)? *"
 
 @given(text=st.text(alphabet="0123456789=,.+-_ enaif", max_size=12) | st.from_regex(rf"\A{PAIR}(,{PAIR})?\Z"))
 def test_text_is_either_read_or_refused(text: str) -> None:
-    if text in ("none", *COMPUTED) or re.fullmatch(rf"{PAIR}(,{PAIR})*", text):
+    if text in ("none", *[name for name in class_weightings if name != "none"]) or re.fullmatch(
+        rf"{PAIR}(,{PAIR})*", text
+    ):
         with contextlib.suppress(InputError):  # a value may be there twice
             check_class_weights(text)
     else:

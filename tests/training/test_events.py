@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from napari_fcn.errors import InputError, OutputError
 from napari_fcn.metrics import Scores
-from napari_fcn.training.events import EventFile, Finished, Noted, Started, Step, Validated, from_json, to_json
+from napari_fcn.training.event_file import EventFile
+from napari_fcn.training.events import Finished, Noted, Started, Step, Validated, from_json, to_json
 from napari_fcn.training.validation import _of_true_classes
 
 NOT_HELD_OUT = _of_true_classes(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import napari_fcn as fcn
-from napari_fcn.training.rate_finder import _smooth, _steepest
+from napari_fcn.training.rate_finder import _steepest, running_mean
 
 
 def test_on_real_patches_the_suggestion_is_a_rate_that_learns(prepared, discs) -> None:
@@ -34,5 +34,5 @@ def test_the_steepest_place_of_a_known_curve_is_found() -> None:
 
 
 def test_the_running_mean_has_no_bias_at_the_start() -> None:
-    np.testing.assert_allclose(_smooth([2.0] * 7), 2.0)
-    np.testing.assert_allclose(_smooth([1.0, 3.0]), [1.0, (0.1 * 0.9 * 1 + 0.1 * 3) / (1 - 0.81)])
+    np.testing.assert_allclose(running_mean([2.0] * 7), 2.0)
+    np.testing.assert_allclose(running_mean([1.0, 3.0]), [1.0, (0.1 * 0.9 * 1 + 0.1 * 3) / (1 - 0.81)])

@@ -110,6 +110,29 @@ def test_other_images_or_settings_are_refused(prepared, discs, tmp_path: Path) -
     list(prepared(resume=tmp_path / "run").run())  # and nothing was lost by all this
 
 
+def test_a_full_disk_costs_the_run_folder_and_nothing_else(prepared, tmp_path: Path, monkeypatch) -> None:
+    from napari_fcn.training import Noted, RunFolder
+
+    training = prepared(steps=3, run_dir=tmp_path / "run")
+    record, lines = RunFolder.record, []
+
+    def full(self, event) -> None:
+        lines.append(event)
+        if len(lines) > 3:
+            raise OutputError("'run' cannot be written: the disk is full.")
+        record(self, event)
+
+    monkeypatch.setattr(RunFolder, "record", full)
+    events = list(training.run())
+    assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3]
+    told = [event.text for event in events if isinstance(event, Noted)]
+    assert told == [
+        "'run' cannot be written: the disk is full; training goes on, but the run folder stays as it is now."
+    ]
+    assert training.result.reason == "completed"
+    assert len(lines) == 4
+
+
 def test_a_run_that_has_ended_ends_again(prepared, tmp_path: Path) -> None:
     first = prepared(run_dir=tmp_path / "run")
     list(first.run())

@@ -110,11 +110,16 @@ def test_a_cut_encoder_learns_with_what_is_left(prepared) -> None:
     assert cut.segmenter().predict(image).shape == (50, 41)
 
 
-@pytest.mark.parametrize("name", ["freeze_stages", "stage_decay", "unfreeze"])
+@pytest.mark.parametrize("name", ["freeze_stages", "encoder_rate", "stage_decay", "unfreeze"])
 def test_what_belongs_to_fine_tuning_is_refused_elsewhere(name: str) -> None:
-    value = {"freeze_stages": 2, "stage_decay": 0.5, "unfreeze": 0.5}[name]
+    value = {"freeze_stages": 2, "encoder_rate": 0.1, "stage_decay": 0.5, "unfreeze": 0.5}[name]
     with pytest.raises(InputError, match=f"`{name}` belongs to transfer 'finetune'"):
         TrainingConfig(transfer="frozen", **{name: value})
+
+
+def test_kept_features_need_something_that_is_kept() -> None:
+    with pytest.raises(InputError, match="`feature_memory` belongs to transfer 'frozen' or 'head' or 'finetune'"):
+        TrainingConfig(transfer="scratch", feature_memory=100.0)
 
 
 def test_scratch_and_a_segmenter_to_start_from_contradict_each_other(prepared) -> None:

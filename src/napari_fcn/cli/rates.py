@@ -40,7 +40,7 @@ def find_rate(arguments: Namespace) -> int:
     if arguments.report:
         from ..report import rate_picture
 
-        rate_picture(Path(arguments.report), curve.rates, curve.losses, curve.suggestion)
+        rate_picture(Path(arguments.report), curve.rates, curve.losses, curve.smoothed, curve.suggestion)
         document["report"] = arguments.report
     text = "The loss falls at none of the rates; look at the images and labels."
     if curve.suggestion is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import segmentation
+from . import class_weights, segmentation
 from .pixels import UNLABELLED
 from .segmentation import combined
 
-__all__ = ["UNLABELLED", "combined", "segmentation"]
+__all__ = ["UNLABELLED", "class_weights", "combined", "segmentation"]

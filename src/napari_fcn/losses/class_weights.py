@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..registry import class_weightings
 
 __all__ = ["check_class_weights", "class_weights"]
 
@@ -48,7 +49,7 @@ def class_weights(choice: str, counts: npt.NDArray[np.int64], values: Sequence[i
     check_class_weights(choice)
     if choice == "none":
         return None
-    if choice not in COMPUTED:
+    if choice not in class_weightings:
         weights = _given(choice, values)
         if not weights[counts > 0].astype(np.float32).any():  # as the loss has them
             raise InputError(f"`class_weights` must let a class with labelled pixels count. Got {choice!r}.")
@@ -56,7 +57,7 @@ def class_weights(choice: str, counts: npt.NDArray[np.int64], values: Sequence[i
     present = counts > 0
     if not present.any():
         raise InputError(f"Class weights {choice!r} come from labelled pixels, and there are none.")
-    computed = COMPUTED[choice](counts[present])
+    computed = class_weightings[choice].target(counts[present])
     weights = np.zeros(len(counts))
     weights[present] = computed / computed.mean()
     return weights
@@ -64,10 +65,17 @@ def class_weights(choice: str, counts: npt.NDArray[np.int64], values: Sequence[i
 
 def check_class_weights(choice: str) -> None:
     """Raise `InputError` unless `choice` has a form that `class_weights` takes, whatever the classes are."""
-    if choice != "none" and choice not in COMPUTED:
+    if choice not in class_weightings:
         _parse(choice)
 
 
+@class_weightings.register("none", summary="as it is")
+def none(counts: npt.NDArray[np.int64]) -> Weights:
+    """All alike."""
+    return np.ones(len(counts))
+
+
+@class_weightings.register("balanced", summary="rare classes count more: the median share divided by the class's own")
 def balanced(counts: npt.NDArray[np.int64]) -> Weights:
     """Median frequency balancing: the median of the classes' shares, divided by the class's own.
 
@@ -79,6 +87,9 @@ def balanced(counts: npt.NDArray[np.int64]) -> Weights:
     return weights
 
 
+@class_weightings.register(
+    "effective", summary="rare classes count more, in moderation: by the effective number of pixels"
+)
 def effective(counts: npt.NDArray[np.int64]) -> Weights:
     """The inverse of the effective number of pixels, (1 - beta) / (1 - beta^n) with beta = (N - 1) / N.
 
@@ -95,9 +106,6 @@ def effective(counts: npt.NDArray[np.int64]) -> Weights:
     logarithm = math.log1p(-1 / different)  # of beta, which rounds to 1 where there are many pixels
     weights: Weights = (-1 / different) / np.expm1(counts * logarithm)
     return weights
-
-
-COMPUTED: dict[str, Callable[[npt.NDArray[np.int64]], Weights]] = {"balanced": balanced, "effective": effective}
 
 
 def _given(text: str, values: Sequence[int]) -> Weights:
@@ -132,6 +140,6 @@ def _parse(text: str) -> dict[int, float]:
 
 def _refusal(text: str, reason: str) -> InputError:
     return InputError(
-        f"`class_weights` must be none, {', '.join(COMPUTED)}, or VALUE=WEIGHT,VALUE=WEIGHT with each label value once "
-        f"and weights from 0 to {MOST:,.0f}, such as 1=0.5,2=3. Got {text!r}: {reason}."
+        f"`class_weights` must be {', '.join(class_weightings)}, or VALUE=WEIGHT,VALUE=WEIGHT with each label value "
+        f"once and weights from 0 to {MOST:,.0f}, such as 1=0.5,2=3. Got {text!r}: {reason}."
     )

@@ -64,17 +64,16 @@ class LabelledPixels:
     @cached_property
     def weight(self) -> Tensor | int:
         """What all pixels count together: the sum of their classes' weights, or how many they are."""
-        return self.target.numel() if self.class_weights is None else self._weights.sum()
+        return self.target.numel() if self._weights is None else self._weights.sum()
 
     @cached_property
-    def _weights(self) -> Tensor:
-        """Weight of each pixel's true class, `(G, P)`; there have to be class weights."""
-        assert self.class_weights is not None  # noqa: S101 - for the type checker
-        return self.class_weights[self.target]
+    def _weights(self) -> Tensor | None:
+        """Weight of each pixel's true class, `(G, P)`; None when all count alike."""
+        return None if self.class_weights is None else self.class_weights[self.target]
 
     def mean(self, of_pixels: Tensor) -> Tensor:
         """The mean of values `(G, P)` over the pixels, each weighted by its true class."""
-        if self.class_weights is not None:
+        if self._weights is not None:
             of_pixels = of_pixels * self._weights
         return of_pixels.sum() / self.weight
 

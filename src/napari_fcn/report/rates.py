@@ -6,21 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from .drawing import RATE, finite, save
 
 __all__ = ["rate_picture"]
 
 
-def rate_picture(path: str | Path, rates: Sequence[float], losses: Sequence[float], suggestion: float | None) -> None:
+def rate_picture(
+    path: str | Path,
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    suggestion: float | None,
+) -> None:
     """Draw what the learning-rate finder found to a PNG file; an existing one is replaced.
 
     Parameters
     ----------
     path : where to.
     rates : the rates that were tried, rising.
-    losses : the loss at each; smoothed as the finder does, by an exponential mean without the start's bias.
+    losses, smoothed : the loss at each, and its running mean.
     suggestion : the rate to be marked; None when there is none.
 
     Raises
@@ -33,7 +38,7 @@ def rate_picture(path: str | Path, rates: Sequence[float], losses: Sequence[floa
     figure = Figure(figsize=(7, 4), layout="constrained", dpi=120)
     place = figure.subplots()
     values = finite(losses)
-    smooth = _followed(values)
+    smooth = finite(smoothed)
     marker = "." if len(values) < 3 else ""
     place.plot(rates, values, color="0.75", linewidth=0.8, marker=marker, label="loss of each step")
     place.plot(rates, smooth, color="0.2", linewidth=1.8, label="smoothed")
@@ -63,13 +68,3 @@ def rate_picture(path: str | Path, rates: Sequence[float], losses: Sequence[floa
     place.set_axisbelow(True)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     save(figure, path)
-
-
-def _followed(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The exponential mean up to each value, of which nine tenths are the one before, without the start's bias."""
-    from scipy.signal import lfilter
-
-    if not len(values):
-        return values
-    mean: npt.NDArray[np.float64] = lfilter([0.1], [1, -0.9], values)
-    return mean / (1 - 0.9 ** np.arange(1, len(values) + 1))

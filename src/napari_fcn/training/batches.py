@@ -75,7 +75,8 @@ class CutPatches:
     def __init__(self, sampler: PatchSampler, engine: Engine, *, ahead: bool | None = None) -> None:
         self.sampler = sampler
         self.engine = engine
-        self._thread = ThreadPoolExecutor(1, "napari-fcn-patches") if (ahead or _is_apart(engine, ahead)) else None
+        ahead = engine.device != "cpu" if ahead is None else ahead
+        self._thread = ThreadPoolExecutor(1, "napari-fcn-patches") if ahead else None
         self._next: tuple[tuple[int, int, int], Future[tuple[Tensor, Tensor]]] | None = None
 
     def draw(self, step: int, count: int, first: int = 0) -> Batch:
@@ -100,10 +101,6 @@ class CutPatches:
         if self._thread is not None:
             self._thread.shutdown(cancel_futures=True)
             self._thread = self._next = None
-
-
-def _is_apart(engine: Engine, ahead: bool | None) -> bool:
-    return ahead is None and engine.device != "cpu"
 
 
 class KeptFeatures:

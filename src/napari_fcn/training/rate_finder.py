@@ -16,7 +16,7 @@ from .batches import CutPatches
 if TYPE_CHECKING:
     from .fit import Training
 
-__all__ = ["RateCurve", "find_rate"]
+__all__ = ["RateCurve", "find_rate", "running_mean"]
 
 LOWEST, HIGHEST = 1e-5, 1.0
 STEPS = 80
@@ -74,17 +74,17 @@ def find_rate(training: Training) -> Generator[float, None, RateCurve]:
                 break
             losses.append(loss)
             yield (number + 1) / STEPS
-            smoothed = _smooth(losses)
+            smoothed = running_mean(losses)
             if smoothed[-1] > TOO_MUCH * smoothed.min():
                 break
     finally:
         batches.close()
-    smoothed = _smooth(losses)
+    smoothed = running_mean(losses)
     tried = rates[: len(losses)]
     return RateCurve(tuple(tried.tolist()), tuple(losses), tuple(smoothed.tolist()), _steepest(tried, smoothed))
 
 
-def _smooth(losses: list[float]) -> npt.NDArray[np.float64]:
+def running_mean(losses: list[float]) -> npt.NDArray[np.float64]:
     """Exponential running mean with the start's bias taken out."""
     mean, result = 0.0, []
     for number, loss in enumerate(losses, start=1):

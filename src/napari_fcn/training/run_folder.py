@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Self
 from ..errors import InputError, OutputError
 from ..io import atomic
 from . import checkpoint
-from .events import Event, EventFile, Step, Validated
+from .event_file import EventFile
+from .events import Event, Step, Validated
 
 if TYPE_CHECKING:
     from torch import Tensor
