@@ -14,12 +14,11 @@ from napari_fcn.data.classes import LabelClass
 from napari_fcn.errors import InputError, UnknownNameError
 from napari_fcn.models import NetworkSpec, build
 from napari_fcn.models.base import Network
-from napari_fcn.models.filling import adapt_first_convolution
+from napari_fcn.models.filling import adapt_channels, adapt_first_convolution
 from napari_fcn.registry import architectures
 from napari_fcn.segmenter import Segmenter
 from napari_fcn.training.start import (
     Start,
-    adapt_channels,
     builds_pretrained,
     model_options,
     start_from,

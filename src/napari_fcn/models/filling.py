@@ -14,7 +14,7 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["adapt_first_convolution", "fill"]
+__all__ = ["adapt_channels", "adapt_first_convolution", "fill"]
 
 COUNTER = "num_batches_tracked"
 """What batch normalisation counts and does not use; files may leave it out."""
@@ -118,3 +118,36 @@ def adapt_first_convolution(kernel: Tensor, in_channels: int) -> Tensor:
     if in_channels == 1:
         return kernel.sum(dim=1, keepdim=True)
     return kernel[:, [i % 3 for i in range(in_channels)]] * (3 / in_channels)
+
+
+def adapt_channels(kernel: Tensor, in_channels: int) -> Tensor:
+    """A first kernel `(F, C, k, k)` for another number of channels, `(F, in_channels, k, k)`.
+
+    One channel gets the sum over all, which is exact where they were equal. Fewer channels than C keep their kernels,
+    scaled by C / in_channels so that the activations keep their size; these two are what
+    `adapt_first_convolution` does with colours.
+
+    Of more channels than C, the first C are taken to be the known ones and keep their kernels; the others start at
+    zero. So the network begins as the very function that was learnt, whatever the new channels hold, and gradients
+    reach the new kernels from the first step on (as Brooks, Holynski and Efros 2023, InstructPix2Pix, section 3.2,
+    add channels to a trained network). Repeating the kernels would make of the known channels a mixture that the
+    network has never seen. A network of one channel is the exception: nothing says which of the new ones it was, so
+    they share its kernel equally, and it begins with their mean.
+
+    Examples
+    --------
+    >>> import torch
+    >>> kernel = torch.tensor([1.0, 2.0, 4.0]).reshape(1, 3, 1, 1)
+    >>> [adapt_channels(kernel, count).flatten().tolist() for count in (1, 2, 3, 4)]
+    [[7.0], [1.5, 3.0], [1.0, 2.0, 4.0], [1.0, 2.0, 4.0, 0.0]]
+    >>> adapt_channels(torch.full((1, 1, 1, 1), 6.0), 3).flatten().tolist()
+    [2.0, 2.0, 2.0]
+    """
+    known = kernel.shape[1]
+    if in_channels == 1:
+        return kernel.sum(dim=1, keepdim=True)
+    if in_channels > known > 1:
+        adapted = kernel.new_zeros(kernel.shape[0], in_channels, *kernel.shape[2:])
+        adapted[:, :known] = kernel
+        return adapted
+    return kernel[:, [i % known for i in range(in_channels)]] * (known / in_channels)

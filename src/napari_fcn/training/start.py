@@ -8,7 +8,7 @@ know are kept, and the first convolution is adapted to other channels.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ from ..config import ARCHITECTURE_SETTINGS, ModelConfig
 from ..errors import InputError
 from ..models import NetworkSpec, build
 from ..models.encoders import encoder_range, resolve
-from ..models.filling import COUNTER
+from ..models.filling import COUNTER, adapt_channels
 from ..registry import architectures, weights
+from .start_notes import notes_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,10 +27,7 @@ if TYPE_CHECKING:
     from ..models.base import Network
     from ..segmenter import Segmenter
 
-__all__ = ["Start", "adapt_channels", "builds_pretrained", "model_options", "start_from", "value_range"]
-
-MOST_LISTED = 4
-"""Classes that a note names; of more it says the number."""
+__all__ = ["Start", "builds_pretrained", "model_options", "start_from", "value_range"]
 
 
 @dataclass(frozen=True)
@@ -190,41 +188,17 @@ def start_from(network: Network, spec: NetworkSpec, classes: ClassTable, init: S
         ),
         encoder_taken=all(name in whole for name in new if _part(name) == "encoder"),
         decoder_taken=all(name in whole for name in decoder),
-        notes=_notes(list(new), taken, spec, classes, init, difference),
+        notes=notes_of(
+            list(new),
+            taken,
+            spec,
+            classes,
+            init,
+            scoring=difference.classes,
+            adapted=difference.channels,
+            other_encoder=not usable["encoder"],
+        ),
     )
-
-
-def adapt_channels(kernel: Tensor, in_channels: int) -> Tensor:
-    """A first kernel `(F, C, k, k)` for another number of channels, `(F, in_channels, k, k)`.
-
-    One channel gets the sum over all, which is exact where they were equal. Fewer channels than C keep their kernels,
-    scaled by C / in_channels so that the activations keep their size; these two are what
-    `napari_fcn.models.filling.adapt_first_convolution` does with colours.
-
-    Of more channels than C, the first C are taken to be the known ones and keep their kernels; the others start at
-    zero. So the network begins as the very function that was learnt, whatever the new channels hold, and gradients
-    reach the new kernels from the first step on (as Brooks, Holynski and Efros 2023, InstructPix2Pix, section 3.2,
-    add channels to a trained network). Repeating the kernels would make of the known channels a mixture that the
-    network has never seen. A network of one channel is the exception: nothing says which of the new ones it was, so
-    they share its kernel equally, and it begins with their mean.
-
-    Examples
-    --------
-    >>> import torch
-    >>> kernel = torch.tensor([1.0, 2.0, 4.0]).reshape(1, 3, 1, 1)
-    >>> [adapt_channels(kernel, count).flatten().tolist() for count in (1, 2, 3, 4)]
-    [[7.0], [1.5, 3.0], [1.0, 2.0, 4.0], [1.0, 2.0, 4.0, 0.0]]
-    >>> adapt_channels(torch.full((1, 1, 1, 1), 6.0), 3).flatten().tolist()
-    [2.0, 2.0, 2.0]
-    """
-    known = kernel.shape[1]
-    if in_channels == 1:
-        return kernel.sum(dim=1, keepdim=True)
-    if in_channels > known > 1:
-        adapted = kernel.new_zeros(kernel.shape[0], in_channels, *kernel.shape[2:])
-        adapted[:, :known] = kernel
-        return adapted
-    return kernel[:, [i % known for i in range(in_channels)]] * (known / in_channels)
 
 
 @dataclass(frozen=True)
@@ -333,65 +307,6 @@ def _same_encoder(one: str, other: str) -> bool:
 def _part(name: str) -> str:
     """Of which part of the network a tensor is: encoder, decoder or head."""
     return name.partition(".")[0]
-
-
-def _notes(
-    names: list[str],
-    taken: Mapping[str, Tensor],
-    spec: NetworkSpec,
-    classes: ClassTable,
-    init: Segmenter,
-    by: _Difference,
-) -> tuple[str, ...]:
-    """What was taken over, and what is new and why; layers that score classes are the last one here."""
-
-    def news(part: str, inside: Callable[[str], bool], why: str) -> list[str]:
-        there = [name in taken for name in names if inside(name)]
-        return [] if all(there) else [f"{'part of ' * any(there)}the {part} is new, {why}"]
-
-    def scores(name: str) -> bool:
-        return _part(name) == "head" or name in by.classes
-
-    settings = "because its settings are others"
-    other_encoder = not _same_encoder(spec.model.encoder, init.model.encoder)
-    new = news(
-        "encoder", lambda name: _part(name) == "encoder", "because it is another one" if other_encoder else settings
-    )
-    if spec.model.architecture != init.model.architecture:
-        new.append("the decoder and the last layer are new, because the architecture is another")
-    else:
-        why = "to fit the encoder" if other_encoder else settings
-        new += news("decoder", lambda name: _part(name) != "encoder" and not scores(name), why)
-        if any(scores(name) for name in taken) or not len(by.new_rows):
-            new += _classes_note(classes, init.classes) or news("last layer", scores, why)
-        else:
-            new += news("last layer", scores, why)
-    count = f"{len(taken)} of {len(names)}" if len(taken) < len(names) else f"all {len(names)}"
-    notes = ["; ".join([f"Started from a segmenter: {count} tensors were taken over", *new]) + "."]
-    if any(name in taken for name in by.channels):
-        before, now = init.channels, spec.in_channels
-        first = f": the first {before} are taken to be the same, the others count for nothing until it learns"
-        made = f"The first layer, made for {before} channel{'s' * (before != 1)}, was adapted to {now}"
-        notes.append(f"{made}{first if now > before > 1 else ''}.")
-    return tuple(notes)
-
-
-def _classes_note(classes: ClassTable, before: ClassTable) -> list[str]:
-    """What became of the classes in the last layer; nothing when they are the same."""
-    unknown = [value for value in classes.values if value not in before.values]
-    gone = [value for value in before.values if value not in classes.values]
-    if len(unknown) == len(classes):
-        return ["the last layer is new, because the classes are others"]
-    if unknown:
-        return [f"the last layer is new for {_listed(unknown)}"]
-    return [f"the last layer leaves out {_listed(gone)}"] if gone else []
-
-
-def _listed(values: list[int]) -> str:
-    if len(values) > MOST_LISTED:
-        return f"{len(values)} classes"
-    *others, last = map(str, values)
-    return f"the classes {', '.join(others)} and {last}" if others else f"the class {last}"
 
 
 def _nothing_fits(model: ModelConfig, wanted: ModelConfig) -> InputError:
