@@ -57,7 +57,7 @@ def plain(
     network.encoder.load_state_dict(make_encoder(ENCODER, "imagenet", 3).state_dict())
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate)
     network.train()
-    begin, steps, left = time.perf_counter(), 0, sorted(marks)
+    begin, steps, marks_left = time.perf_counter(), 0, sorted(marks)
     while (spent := time.perf_counter() - begin) < seconds:
         for group in optimizer.param_groups:
             group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * spent / seconds))
@@ -78,8 +78,8 @@ def plain(
         loss.backward()
         optimizer.step()
         steps += 1
-        if on_mark is not None and left and time.perf_counter() - begin >= left[0]:
-            del left[0]
+        if on_mark is not None and marks_left and time.perf_counter() - begin >= marks_left[0]:
+            del marks_left[0]
             now = time.perf_counter()
             on_mark(network, now - begin)
             begin += time.perf_counter() - now
