@@ -168,9 +168,13 @@ class DataConfig(Config):
     ignore: tuple[int, ...] = option((), "further label values that are not learnt from", kind="integers")
     nodata: float | None = option(None, "image value that marks missing pixels", kind="number", advanced=True)
     normalization: str = option(
-        "image",
+        "auto",
         "which pixels give the mean and deviation that channels are standardised with",
-        choices={"image": "each image by itself", "dataset": "all training images together"},
+        choices={
+            "auto": "as tells the classes apart better in labelled images that are left out",
+            "image": "each image by itself: stain, exposure or dose vary",
+            "dataset": "all training images together: values mean the same everywhere",
+        },
         advanced=True,
     )
 

@@ -14,6 +14,7 @@ from ..errors import InputError
 from .axes import Planes, guess_axes
 from .classes import ClassTable, check_labels
 from .normalization import Normalization, Statistics, missing, statistics
+from .normalization_choice import choose_normalization
 
 __all__ = ["Examples", "LabelledPlane", "hold_out", "prepare"]
 
@@ -41,12 +42,13 @@ class LabelledPlane:
 
 @dataclass(frozen=True)
 class Examples:
-    """Everything that training learns from."""
+    """Everything that training learns from, and sentences that the user should know about it."""
 
     planes: tuple[LabelledPlane, ...]
     classes: ClassTable
     normalization: Normalization
     channels: int
+    notes: tuple[str, ...] = ()
 
 
 def prepare(
@@ -81,34 +83,57 @@ def prepare(
     channels = {planes.channels for planes in views}
     if len(channels) > 1:
         raise InputError(f"All images must have the same number of channels. Got {sorted(channels)}.")
-    if like is None:
-        normalization = Normalization(config.normalization, *encoder_range, nodata=config.nodata)
-        classes = None
-    else:
-        normalization, classes = like.normalization, like.classes
-        if channels != {like.channels}:
-            raise InputError(f"Validation images must have {like.channels} channels. Got {channels.pop()}.")
-    if like is None and config.normalization == "dataset":
-        normalization = Normalization(
-            "dataset", *encoder_range, nodata=config.nodata, dataset=statistics(views, config.nodata)
-        )
+    if like is not None and channels != {like.channels}:
+        raise InputError(f"Validation images must have {like.channels} channels. Got {channels.pop()}.")
     gone = [[missing(planes.read(p), config.nodata) for p in range(len(planes))] for planes in views]
-    if classes is None:
+    if like is None:
         judged = [_judged(planes, label, masks) for planes, label, masks in zip(views, arrays, gone, strict=True)]
         classes = ClassTable.from_labels(judged, zero=config.zero, ignore=config.ignore, names=names, colors=colors)
+    else:
+        classes = like.classes
+    targets = [_targets(*entry, classes) for entry in zip(views, arrays, gone, strict=True)]
+    if like is None:
+        normalization, notes = _normalization(views, targets, len(classes), config, encoder_range)
+    else:
+        normalization, notes = like.normalization, ()
     ready = []
-    for number, (planes, label, masks) in enumerate(zip(views, arrays, gone, strict=True)):
+    for number, (planes, planes_targets) in enumerate(zip(views, targets, strict=True)):
         channel_statistics: Statistics | None = None
-        for plane, mask in enumerate(masks):
-            target = classes.to_indices(planes.plane_of(label, plane))
-            if mask is not None:
-                target[mask] = -1
+        for plane, target in enumerate(planes_targets):
             if (target >= 0).any():
                 channel_statistics = channel_statistics or normalization.fit(planes)
                 ready.append(LabelledPlane(number, planes.read(plane), channel_statistics, target))
     if not ready:
         raise InputError("None of the validation labels is a class that is trained.")
-    return Examples(tuple(ready), classes, normalization, channels.pop())
+    return Examples(tuple(ready), classes, normalization, channels.pop(), notes)
+
+
+def _targets(
+    planes: Planes, label: npt.NDArray[Any], masks: Sequence[npt.NDArray[np.bool_] | None], classes: ClassTable
+) -> list[npt.NDArray[np.int16]]:
+    """Class indices of each plane, -1 where nobody has judged or there is no data."""
+    targets = []
+    for plane, mask in enumerate(masks):
+        target = classes.to_indices(planes.plane_of(label, plane))
+        if mask is not None:
+            target[mask] = -1
+        targets.append(target)
+    return targets
+
+
+def _normalization(
+    views: Sequence[Planes],
+    targets: Sequence[Sequence[npt.NDArray[np.int16]]],
+    classes: int,
+    config: DataConfig,
+    encoder_range: tuple[float, float],
+) -> tuple[Normalization, tuple[str, ...]]:
+    """The normalisation, chosen where the settings leave it open, and what is to be said about that."""
+    mode, why = config.normalization, ""
+    if mode == "auto":
+        mode, why = choose_normalization(views, targets, classes, config.nodata)
+    dataset = statistics(views, config.nodata) if mode == "dataset" else None
+    return Normalization(mode, *encoder_range, nodata=config.nodata, dataset=dataset), (why,) if why else ()
 
 
 def _as_array(label: Any) -> npt.NDArray[Any]:

@@ -96,7 +96,7 @@ class Training:
         self.engine.place(self.network)
         needed: int = architectures[self.model.architecture].details.get("smallest_batch", 1)
         self.sizes = choose_sizes(examples, self.network, self.engine, config, smallest_batch=needed)
-        self.notes = start.notes + notes + self.sizes.notes
+        self.notes = start.notes + examples.notes + notes + self.sizes.notes
         self.sampler = PatchSampler(
             examples,
             targets,
