@@ -89,6 +89,10 @@ class ModelConfig(Config):
         advanced=True,
     )
 
+    code: int | None = option(
+        None, "channels of the code between encoder and decoder", kind="integer", minimum=1, maximum=4096, advanced=True
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self._complete_settings()

@@ -50,8 +50,15 @@ def _encoders(architecture: str) -> tuple[str, ...]:
 
 
 CASES = [Case(name, encoder) for name in ARCHITECTURES for encoder in _encoders(name)]
+
+
+def _suited_encoder(architecture: str, value: Any) -> str:
+    """The first encoder, or one with the max poolings that max unpooling needs."""
+    return "classic" if value == "max_unpool" else _encoders(architecture)[0]
+
+
 VARIANTS = [
-    Case(name, _encoders(name)[0], ((setting, value),))
+    Case(name, _suited_encoder(name, value), ((setting, value),))
     for name in ARCHITECTURES
     for setting, values in settings_of(name).items()
     for value in (values[1:] if isinstance(values, tuple) else ())

@@ -14,6 +14,7 @@ from .classic import level
 
 __all__ = [
     "AtrousPyramid",
+    "CodeDecoder",
     "EnlargeFirst",
     "FcnDecoder",
     "FourStrides",
@@ -22,6 +23,9 @@ __all__ = [
     "SummedPyramid",
     "UnetDecoder",
 ]
+
+FEWEST_CHANNELS = 16
+"""Of a level of an autoencoder's decoder: some encoders begin with the image itself, or give nothing at a level."""
 
 
 class FcnDecoder(nn.Module):
@@ -81,6 +85,59 @@ class UnetDecoder(nn.Module):
             decoded = enlarge(decoded, indices[number]) if indices else enlarge(decoded)
             decoded = self.levels[number](torch.cat([features[number], decoded], dim=1))
         return decoded
+
+
+class CodeDecoder(nn.Module):
+    """From the encoder's coarsest features to a code, and from the code back up, without skip connections.
+
+    Parameters
+    ----------
+    channels : of the encoder's levels, fine to coarse.
+    code : channels of the code.
+    operator : makes the module that doubles height and width, from (in_channels, out_channels).
+
+    Attributes
+    ----------
+    widths : channels of the decoder's levels, fine to coarse: the encoder's, but for levels where it has next to none.
+    log_variance : makes the logarithm of the code's variance, for a variational autoencoder; else None.
+    squash : what the code goes through.
+
+    Notes
+    -----
+    When the encoder's list is longer than its levels, the rest are its poolings' indices, for max unpooling.
+    """
+
+    def __init__(self, channels: Sequence[int], code: int, operator: Callable[[int, int], nn.Module]) -> None:
+        super().__init__()
+        self.widths = [max(FEWEST_CHANNELS, count) for count in channels[:-1]]
+        self.to_code = nn.Conv2d(channels[-1], code, 1)
+        self.log_variance: nn.Conv2d | None = None
+        self.squash: nn.Module = nn.Identity()
+        self.from_code = Convolution(code, channels[-1], 1)
+        pairs = list(itertools.pairwise([*self.widths, channels[-1]]))
+        self.upsampling = nn.ModuleList(operator(coarse, fine) for fine, coarse in pairs)
+        self.levels = nn.ModuleList(level(fine, fine, 2, "batch") for fine, _ in pairs)
+
+    def encode(self, features: list[Tensor]) -> Tensor:
+        """The code `(N, code, h, w)` for the encoder's features."""
+        code: Tensor = self.squash(self.to_code(features[len(self.levels)]))
+        return code
+
+    def indices(self, features: list[Tensor]) -> list[Tensor]:
+        """The poolings' indices among what the encoder gives; none when there is no max unpooling."""
+        return features[len(self.levels) + 1 :]
+
+    def decode(self, code: Tensor, indices: Sequence[Tensor] = ()) -> Tensor:
+        """Features `(N, widths[0], H, W)` for a code."""
+        decoded: Tensor = self.from_code(code)
+        for number in reversed(range(len(self.levels))):
+            enlarge = self.upsampling[number]
+            decoded = self.levels[number](enlarge(decoded, indices[number]) if indices else enlarge(decoded))
+        return decoded
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Features `(N, widths[0], H, W)`."""
+        return self.decode(self.encode(features), self.indices(features))
 
 
 class EnlargeFirst(nn.Module):
