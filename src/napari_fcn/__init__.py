@@ -13,12 +13,25 @@ from typing import TYPE_CHECKING, Any
 from . import llvm_clash
 
 if TYPE_CHECKING:
-    from .api import evaluate, find_rate, prepare_training, train
+    from .api import evaluate, find_rate, prepare_pretraining, prepare_training, pretrain, train
+    from .autoencoder import Autoencoder
     from .errors import FcnError, InputError
     from .metrics import Scores
     from .segmenter import Segmenter
 
-__all__ = ["FcnError", "InputError", "Scores", "Segmenter", "evaluate", "find_rate", "prepare_training", "train"]
+__all__ = [
+    "Autoencoder",
+    "FcnError",
+    "InputError",
+    "Scores",
+    "Segmenter",
+    "evaluate",
+    "find_rate",
+    "prepare_pretraining",
+    "prepare_training",
+    "pretrain",
+    "train",
+]
 
 # Read by torch's libraries when they are loaded. Large pages make its large buffers quicker. OpenMP's threads that wait
 # for each other spin for a while; beside other busy programs they then burn what the others need. Seconds a training
@@ -29,13 +42,16 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 _HOMES = {
+    "Autoencoder": ".autoencoder",
     "FcnError": ".errors",
     "InputError": ".errors",
     "Scores": ".metrics",
     "Segmenter": ".segmenter",
     "evaluate": ".api",
     "find_rate": ".api",
+    "prepare_pretraining": ".api",
     "prepare_training": ".api",
+    "pretrain": ".api",
     "train": ".api",
 }
 

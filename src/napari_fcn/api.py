@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import DataConfig, ModelConfig, TrainingConfig
+from .errors import InputError
 from .metrics import Scores, score_pairs
 from .options import split
 
 if TYPE_CHECKING:
+    from .autoencoder import Autoencoder
     from .segmenter import Segmenter
-    from .training import Event, RateCurve, Training
+    from .training import Event, Pretraining, RateCurve, Training
 
-__all__ = ["evaluate", "find_rate", "prepare_training", "train"]
+__all__ = ["evaluate", "find_rate", "prepare_pretraining", "prepare_training", "pretrain", "train"]
 
 
 def train(
@@ -122,6 +124,8 @@ def prepare_training(
 
     folder = None if resume is None else RunFolder.open(resume)
     if folder is not None:
+        if folder.config.get("verb") == "pretrain":
+            raise InputError(f"The run in {str(folder.path)!r} learns without labels; go on with `pretrain`.")
         options = {**folder.config["settings"], **options}
         init = options.get("init") if init is None else init
     if init is not None and not isinstance(init, Segmenter):
@@ -163,6 +167,94 @@ def _continued(init: Segmenter, options: Mapping[str, Any]) -> dict[str, Any]:
     model = model_options(init, {name: value for name, value in options.items() if name in of_model})
     rest = {name: value for name, value in options.items() if name not in of_model}
     return {"normalization": init.normalization.mode, **rest, **model}
+
+
+def pretrain(
+    images: Any,
+    *,
+    validation_data: Any = None,
+    run_dir: str | Path | None = None,
+    resume: str | Path | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    **options: Any,
+) -> Autoencoder:
+    """Learn from images without labels.
+
+    Parameters
+    ----------
+    images : an array or a list of arrays, as for `train`.
+    validation_data : images to measure progress on; without them, blocks of `images` are held out.
+    run_dir, resume, on_event : as for `train`.
+    options : the fields of `PretrainingConfig` and `DataConfig`, and of `ModelConfig` those that an autoencoder has,
+        such as `kind`, `encoder`, `weights` (what to start from), `code` and `time_budget`.
+
+    Returns
+    -------
+    Autoencoder
+        With the weights that were best on the held-out pixels. `train(..., weights=FILE)` takes its encoder from the
+        file that its `save` writes.
+
+    Raises
+    ------
+    InputError
+        Images or options cannot be used; the message says why and what works.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.random.default_rng(0).integers(0, 99, (64, 64), np.uint8)
+    >>> autoencoder = pretrain(image, kind="plain", encoder="classic", depth=1, steps=1, batch_size=1, patch_size=32)
+    >>> autoencoder.reconstruct(image).shape
+    (64, 64)
+    """
+    training = prepare_pretraining(images, validation_data=validation_data, run_dir=run_dir, resume=resume, **options)
+    for event in training.run():
+        if on_event is not None:
+            on_event(event)
+    return training.autoencoder()
+
+
+def prepare_pretraining(
+    images: Any,
+    *,
+    validation_data: Any = None,
+    run_dir: str | Path | None = None,
+    resume: str | Path | None = None,
+    paths: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Pretraining:
+    """A training without labels that is checked and ready to run; parameters as for `pretrain`.
+
+    `training.run()` is a generator of events; closing it stops within one step, and `training.autoencoder()` gives
+    the best weights so far, always.
+
+    Parameters
+    ----------
+    paths : where images came from, for the run folder's record.
+    """
+    from .data.unlabelled import prepare_unlabelled
+    from .models.encoders import encoder_range
+    from .pretraining_config import split_pretraining
+    from .training import Pretraining, RunFolder
+
+    folder = None if resume is None else RunFolder.open(resume)
+    if folder is not None:
+        if folder.config.get("verb") != "pretrain":
+            raise InputError(f"The run in {str(folder.path)!r} learns from labels; go on with `train`.")
+        options = {**folder.config["settings"], **options}
+    model, data, config = split_pretraining(options)
+    gain_and_offset = encoder_range(model.encoder, model.weights)
+    examples = prepare_unlabelled(_listed(images), data, encoder_range=gain_and_offset)
+    more = None
+    if validation_data is not None:
+        more = prepare_unlabelled(_listed(validation_data), data, encoder_range=gain_and_offset, like=examples)
+    training = Pretraining(examples, model, data, config, validation=more)
+    if run_dir is not None and training.workers.is_first:
+        record = {"verb": "pretrain", "paths": dict(paths or {}), "settings": options}
+        folder = RunFolder.create(run_dir, record)
+    if folder is not None:
+        training.save_to(folder)
+    return training
 
 
 def find_rate(

@@ -20,10 +20,13 @@ __all__ = [
     "Registry",
     "architectures",
     "augmentations",
+    "autoencoder_kinds",
     "class_weightings",
     "encoders",
     "losses",
     "nearest",
+    "noises",
+    "reconstruction_losses",
     "upsampling",
     "weights",
 ]
@@ -126,3 +129,6 @@ upsampling = Registry("upsampling operator", owner="napari_fcn.models")
 losses = Registry("loss", owner="napari_fcn.losses")
 class_weightings = Registry("way to weigh classes", owner="napari_fcn.losses")
 augmentations = Registry("augmentation preset", owner="napari_fcn.data")
+reconstruction_losses = Registry("reconstruction loss", owner="napari_fcn.losses")
+autoencoder_kinds = Registry("kind of autoencoder", owner="napari_fcn.training")
+noises = Registry("kind of noise", owner="napari_fcn.training")

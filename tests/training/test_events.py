@@ -108,7 +108,7 @@ def test_what_an_older_version_did_not_write_has_its_usual_value() -> None:
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
-        ({}, "one of started, step, validated, noted, finished. Got None"),
+        ({}, "one of started, step, validated, measured, noted, finished. Got None"),
         ([1], "one of started"),
         ({"event": "stopped"}, "one of started.*'stopped'"),
         ({"event": ["step"]}, "one of started"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import class_weights, segmentation
+from . import class_weights, reconstruction, segmentation
 from .pixels import UNLABELLED
 from .segmentation import combined
 
-__all__ = ["UNLABELLED", "class_weights", "combined", "segmentation"]
+__all__ = ["UNLABELLED", "class_weights", "combined", "reconstruction", "segmentation"]

@@ -118,6 +118,18 @@ class CodeDecoder(nn.Module):
         self.upsampling = nn.ModuleList(operator(coarse, fine) for fine, coarse in pairs)
         self.levels = nn.ModuleList(level(fine, fine, 2, "batch") for fine, _ in pairs)
 
+    def make_code(self, kind: str) -> None:
+        """Make of the code what a kind of autoencoder wants: "plain", "gaussian" or, between 0 and 1, "sigmoid".
+
+        A Gaussian code gets a layer for its variance, which begins small; what `encode` gives is its mean.
+        """
+        self.squash = nn.Sigmoid() if kind == "sigmoid" else nn.Identity()
+        self.log_variance = None
+        if kind == "gaussian":
+            self.log_variance = nn.Conv2d(self.to_code.in_channels, self.to_code.out_channels, 1)
+            nn.init.zeros_(self.log_variance.weight)
+            nn.init.constant_(self.log_variance.bias, -4.0)  # type: ignore[arg-type]
+
     def encode(self, features: list[Tensor]) -> Tensor:
         """The code `(N, code, h, w)` for the encoder's features."""
         code: Tensor = self.squash(self.to_code(features[len(self.levels)]))

@@ -67,8 +67,9 @@ def with_indices(name: str, weights_name: str, in_channels: int, *, depth: int) 
     if resolve(name).own:
         return make_encoder(name, weights_name, in_channels, depth=depth, return_indices=True)
     encoder: Any = make_encoder(name, weights_name, in_channels, depth=depth)
-    layers = getattr(encoder, "features", None)
-    pools = [m for m in layers if isinstance(m, nn.MaxPool2d)] if isinstance(layers, nn.Sequential) else []
+    found = getattr(encoder, "features", None)
+    layers = found if isinstance(found, nn.Sequential) else nn.Sequential()
+    pools = [module for module in layers if isinstance(module, nn.MaxPool2d)]
     if len(pools) < depth or any(pool.kernel_size != 2 or pool.stride != 2 for pool in pools):
         raise InputError(
             f"Upsampling 'max_unpool' needs an encoder that halves by max pooling everywhere: 'classic' or a VGG, such "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from .events import Event, Finished, Noted, Started, Step, Validated
+from . import kinds, noise
+from .events import Event, Finished, Measured, Noted, Started, Step, Validated
 from .fit import Training
+from .pretrain import Pretraining
 from .rate_finder import RateCurve, find_rate
 from .run_folder import RunFolder
 from .start import model_options, value_range
@@ -11,7 +13,9 @@ from .start import model_options, value_range
 __all__ = [
     "Event",
     "Finished",
+    "Measured",
     "Noted",
+    "Pretraining",
     "RateCurve",
     "RunFolder",
     "Started",
@@ -19,6 +23,8 @@ __all__ = [
     "Training",
     "Validated",
     "find_rate",
+    "kinds",
     "model_options",
+    "noise",
     "value_range",
 ]

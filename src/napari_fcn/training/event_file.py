@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from ..errors import InputError, OutputError
 from ..io import atomic
-from .events import Event, Finished, Step, Validated, from_json, to_json
+from .events import Event, Finished, Measured, Step, Validated, from_json, to_json
 
 __all__ = ["EventFile"]
 
@@ -62,7 +62,7 @@ class EventFile:
         return [event for _, event in self._lines()]
 
     def rewind(self, step: int) -> list[Event]:
-        """Keep the events up to the last `Step` or `Validated` of this step or an earlier one, but for `Finished`.
+        """Keep the events up to the last `Step`, `Validated` or `Measured` up to this step, but for `Finished`.
 
         Returns what is kept; raises as `add` does.
         """
@@ -70,7 +70,7 @@ class EventFile:
         lines = self._lines()
         length = 0
         for number, (_, event) in enumerate(lines, start=1):
-            if isinstance(event, (Step, Validated)):
+            if isinstance(event, (Step, Validated, Measured)):
                 if event.step > step:
                     break
                 length = number

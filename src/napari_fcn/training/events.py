@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from ..errors import InputError
 from ..metrics import Scores
 
-__all__ = ["Event", "Finished", "Noted", "Reason", "Started", "Step", "Validated", "from_json", "to_json"]
+__all__ = ["Event", "Finished", "Measured", "Noted", "Reason", "Started", "Step", "Validated", "from_json", "to_json"]
 
 Reason: TypeAlias = Literal["completed", "cancelled", "early"]
 
@@ -30,6 +30,7 @@ class Started:
     notes : sentences that the user should know, such as a class that could not be held out.
     resumed : the step from which it goes on; 0 for a new training.
     majority : held-out scores of calling everything the most common class; None when nothing was held out.
+    mean_loss : without labels, the held-out loss of the mean of each channel; None when nothing was held out.
     """
 
     device: str
@@ -43,6 +44,7 @@ class Started:
     notes: tuple[str, ...] = ()
     resumed: int = 0
     majority: Scores | None = None
+    mean_loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,19 @@ class Validated:
     step: int
     seconds: float
     scores: Scores
+    best: bool
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The loss on held-out pixels of a training without labels; at step 0 it is the starting network's.
+
+    `best` says that these are the best weights so far.
+    """
+
+    step: int
+    seconds: float
+    loss: float
     best: bool
 
 
@@ -95,6 +110,8 @@ class Finished:
     start, best : held-out scores of the starting model and of the kept weights; None when nothing was held out.
     summary : an honest sentence about whether it got better.
     majority : held-out scores of calling everything the most common class; None when nothing was held out.
+    start_loss, best_loss, mean_loss : without labels, held-out losses of the starting network, of the kept weights and
+        of the mean of each channel; None when nothing was held out.
     """
 
     reason: Reason
@@ -105,9 +122,12 @@ class Finished:
     best: Scores | None
     summary: str
     majority: Scores | None = None
+    start_loss: float | None = None
+    best_loss: float | None = None
+    mean_loss: float | None = None
 
 
-Event: TypeAlias = Started | Step | Validated | Noted | Finished
+Event: TypeAlias = Started | Step | Validated | Measured | Noted | Finished
 
 _EVENTS: Mapping[str, type[Event]] = {kind.__name__.lower(): kind for kind in get_args(Event)}
 

@@ -69,8 +69,18 @@ class Learner:
         self.keeps = keeps
         freeze(self.network, self.config, progress)
         self.network.train()
-        self._module = self._workers.wrap(_forward_module(self.network))
+        self._module = self._workers.wrap(self.module())
         return True
+
+    def module(self) -> nn.Module:
+        """What several processes share: it computes all that has gradients but the loss."""
+        return _forward_module(self.network)
+
+    def loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        """The loss of a batch, by `module` or what several processes made of it."""
+        with self.engine.autocast():
+            logits = module(batch.inputs, batch.what, batch.target.shape[-2:])
+        return self._loss(logits.float(), batch.target, self._class_weights)
 
     def step(self, batch: Batch, factor: float) -> float:
         """Learn from one batch at `factor` times each group's highest rate, and return the loss.
@@ -87,9 +97,7 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * factor
         self.optimizer.zero_grad(set_to_none=True)
-        with self.engine.autocast():
-            logits = self._module(batch.inputs, batch.what, batch.target.shape[-2:])
-        loss = self._loss(logits.float(), batch.target, self._class_weights)
+        loss = self.loss(self._module, batch)
         torch.autograd.backward(self.scaler.scale(loss))
         self.scaler.unscale_(self.optimizer)
         learning = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]

@@ -14,20 +14,18 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..errors import InputError, OutputError
 from ..io import atomic
 from . import checkpoint
 from .event_file import EventFile
-from .events import Event, Step, Validated
+from .events import Event, Measured, Step, Validated
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..segmenter import Segmenter
-
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "Savable"]
 
 CONFIG, EVENTS, CHECKPOINT, BEST = "config.json", "events.jsonl", "checkpoint.safetensors", "best.safetensors"
 BOARD = "tensorboard"
@@ -38,6 +36,14 @@ PATIENCE = 1.0
 """Seconds to wait for another one who writes: it may be just about to end."""
 FLUSH_SECONDS = 10
 """How long TensorBoard's files may lag behind."""
+
+
+class Savable(Protocol):
+    """What a training makes: a segmenter or an autoencoder."""
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write it to one file, complete or not at all."""
+        ...
 
 
 class RunFolder:
@@ -146,7 +152,8 @@ class RunFolder:
     def rewind(self, step: int) -> list[Event]:
         """Forget what happened after a step, since training goes on from there, and that it was finished.
 
-        Everything after the last `Step` or `Validated` up to this step is removed, and a `Finished` wherever it stands.
+        Everything after the last `Step`, `Validated` or `Measured` up to this step is removed, and a `Finished`
+        wherever it stands.
 
         Parameters
         ----------
@@ -197,18 +204,18 @@ class RunFolder:
         path = self.path / CHECKPOINT
         return checkpoint.load_checkpoint(path) if path.exists() else None
 
-    def save_best(self, segmenter: Segmenter) -> Path:
-        """Keep a segmenter as the best so far, in place of the one before; returns its file.
+    def save_best(self, product: Savable) -> Path:
+        """Keep a segmenter or autoencoder as the best so far, in place of the one before; returns its file.
 
         Raises
         ------
         InputError
             Another training writes to this folder.
         OutputError
-            The place cannot be written; the segmenter before is what it was.
+            The place cannot be written; the one before is what it was.
         """
         with self._alone():
-            return segmenter.save(self.path / BEST, overwrite=True)
+            return product.save(self.path / BEST, overwrite=True)
 
     def close(self) -> None:
         """End the files, and let others write to the folder. Recording goes on where it was, should there be more."""
@@ -265,7 +272,7 @@ class RunFolder:
 
     def _show(self, event: Event) -> None:
         """Add a step or scores to TensorBoard's files, when it is there."""
-        if not self._has_board or not isinstance(event, (Step, Validated)):
+        if not self._has_board or not isinstance(event, (Step, Validated, Measured)):
             return
         try:
             if self._board is None:
@@ -277,7 +284,7 @@ class RunFolder:
                 self._next_step = None
             for name, value in _scalars(event).items():
                 self._board.add_scalar(name, value, event.step)
-            if isinstance(event, Validated):
+            if not isinstance(event, Step):
                 self._board.flush()
         except ImportError:
             self._has_board = False
@@ -285,10 +292,12 @@ class RunFolder:
             raise _cannot_write(self.path / BOARD, error) from error
 
 
-def _scalars(event: Step | Validated) -> dict[str, float]:
+def _scalars(event: Step | Validated | Measured) -> dict[str, float]:
     """What TensorBoard shows, by name; what is no number, such as the score of a class that is not there, is not."""
     if isinstance(event, Step):
         values = {"loss": event.loss, "rate": event.rate}
+    elif isinstance(event, Measured):
+        values = {"held-out loss": event.loss}
     else:
         values = {"mean IoU": event.scores.mean_iou} | {f"IoU/{row.name}": row.iou for row in event.scores.classes}
     return {name: value for name, value in values.items() if math.isfinite(value)}

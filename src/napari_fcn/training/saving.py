@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError, OutputError
 from .checkpoint import pack_optimizer, unpack_optimizer
 from .learner import Learner
-from .record import Record
+from .record import Course
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..segmenter import Segmenter
     from .events import Event
-    from .run_folder import RunFolder
+    from .run_folder import RunFolder, Savable
 
 __all__ = ["Saving"]
 
@@ -26,6 +25,7 @@ SHARE = 0.05
 """Part of the time that writing checkpoints may take."""
 
 Weights = dict[str, "Tensor"]
+R = TypeVar("R", bound=Course[Any])
 
 
 class Saving:
@@ -64,7 +64,7 @@ class Saving:
         since = time.perf_counter() - self._last
         return self.folder is not None and since > max(LEAST_SECONDS, self._cost / SHARE)
 
-    def save(self, record: Record, learner: Learner, best: Weights | None) -> None:
+    def save(self, record: Course[Any], learner: Learner, best: Weights | None) -> None:
         """Write all that it takes to go on: weights, the best so far, the optimizer's state, how far it is."""
         if self.folder is None:
             return
@@ -83,8 +83,8 @@ class Saving:
         self._last = time.perf_counter()
         self._cost = self._last - begin
 
-    def restore(self, learner: Learner) -> tuple[Record, Weights | None] | None:
-        """Bring the learner to the folder's last checkpoint; the record and the best weights, None without one.
+    def restore(self, learner: Learner, kind: type[R]) -> tuple[R, Weights | None] | None:
+        """Bring the learner to the folder's last checkpoint; the record of this kind and the best weights, or None.
 
         Raises
         ------
@@ -111,11 +111,11 @@ class Saving:
         learner.scaler.load_state_dict(document["scaler"])
         named = list(learner.network.named_parameters())
         unpack_optimizer(learner.optimizer, named, tensors, document["optimizer"])
-        return Record.from_json(document["record"]), parts.get("best")
+        return kind.from_json(document["record"]), parts.get("best")
 
-    def keep(self, segmenter: Callable[[], Segmenter]) -> None:
-        """Write the best segmenter so far."""
-        self._attempt(lambda folder: folder.save_best(segmenter()))
+    def keep(self, product: Callable[[], Savable]) -> None:
+        """Write the best segmenter, or autoencoder, so far."""
+        self._attempt(lambda folder: folder.save_best(product()))
 
     def close(self) -> None:
         """Nothing more will be written."""

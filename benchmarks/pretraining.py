@@ -1,0 +1,193 @@
+"""What learning from unlabelled images is worth when few are labelled.
+
+    python benchmarks/pretraining.py DATA/water_12band DATA/isbi2012_em DATA/nasa_superalloy
+
+Each DATA is a folder as `plain_script.py` describes. For each set, seed and number of labelled images a U-Net on the
+built-in encoder is trained from each start: `none` (random), `imagenet`, each kind of autoencoder that has learnt from
+all training images without their labels (`denoising`, from random values), and such an autoencoder after ImageNet
+(`imagenet+denoising`). All starts of a comparison take the same number of training steps of the same network, which is
+the same time; `--time-budget` takes seconds instead, on a quiet machine. Scores are mean IoU on the split `test`, or
+`val` where there is no `test`. Results are appended to `--output` as JSON lines, so that a run that was interrupted
+goes on; `--plot` draws them. Autoencoders are kept beside `--output`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from time_to_quality import Results
+
+import napari_fcn as fcn
+from napari_fcn.io import read_image, read_labels
+from napari_fcn.registry import autoencoder_kinds
+
+CHANNELS = {"water_12band": tuple(range(7))}
+"""Where not all channels are to be used: the last ones of this set are land cover maps themselves."""
+AUGMENT = {"water_12band": "satellite"}
+
+
+def load(folder: Path, split: str) -> tuple[list[Any], list[Any]]:
+    """Images `(Y, X, C)` and labels `(Y, X)` of a split."""
+    stems = json.loads((folder / "split.json").read_text())[split]
+    images = [np.asarray(read_image(next((folder / "images").glob(f"{s}.*"))).array) for s in stems]
+    labels = [read_labels(next((folder / "masks").glob(f"{s}.*"))) for s in stems]
+    return [image if image.ndim == 3 else image[..., None] for image in images], labels
+
+
+def pretrained(folder: Path, start: str, images: list[Any], arguments: argparse.Namespace, results: Results) -> Path:
+    """The file of an autoencoder that learnt from all images; made once."""
+    before, _, kind = start.rpartition("+")
+    file = arguments.output.with_suffix("") / f"{folder.name}-{start}-{arguments.pretrain_steps}.safetensors"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        begin = time.perf_counter()
+        autoencoder = fcn.pretrain(
+            images,
+            kind=kind,
+            weights=before or "none",
+            axes="YXC",
+            channels=CHANNELS.get(folder.name),
+            steps=arguments.pretrain_steps,
+            batch_size=arguments.batch_size,
+            patch_size=arguments.patch_size,
+            depth=arguments.depth,
+            device="cpu",
+        )
+        autoencoder.save(file)
+        results.add(
+            set=folder.name,
+            pretraining=start,
+            seconds=round(time.perf_counter() - begin, 1),
+            loss=autoencoder.history["loss"],
+            mean_loss=autoencoder.history["mean_loss"],
+        )
+    return file
+
+
+def measure(folder: Path, seed: int, count: int, arguments: argparse.Namespace, results: Results) -> None:
+    """All starts on one set, with one seed and one number of labelled images."""
+    images, labels = load(folder, "train")
+    split = "test" if "test" in json.loads((folder / "split.json").read_text()) else "val"
+    unseen, truth = load(folder, split)
+    unseen, truth = unseen[: arguments.test_images], truth[: arguments.test_images]
+    order = np.random.default_rng(seed).permutation(len(images))[:count]
+    budget: dict[str, Any] = {"steps": arguments.steps}
+    if arguments.time_budget:
+        budget = {"time_budget": arguments.time_budget}
+    for start in arguments.starts:
+        what = {"set": folder.name, "seed": seed, "labelled": count, "start": start, **budget}
+        if any(all(row.get(key) == value for key, value in what.items()) for row in results.rows):
+            continue
+        weights = start
+        if start not in ("none", "imagenet"):
+            weights = str(pretrained(folder, start, images, arguments, results))
+        begin = time.perf_counter()
+        segmenter = fcn.train(
+            [images[n] for n in order],
+            [labels[n] for n in order],
+            axes="YXC",
+            channels=CHANNELS.get(folder.name),
+            weights=weights,
+            augment=AUGMENT.get(folder.name, "microscopy"),
+            batch_size=arguments.batch_size,
+            patch_size=arguments.patch_size,
+            validation=0.0,
+            seed=seed,
+            device="cpu",
+            **({} if start == "none" else {"encoder_rate": arguments.encoder_rate}),
+            **budget,
+        )
+        seconds = time.perf_counter() - begin
+        found = [segmenter.predict(image, "YXC") for image in unseen]
+        results.add(**what, wall=round(seconds, 1), score=fcn.evaluate(found, truth).mean_iou)
+
+
+def rows_of(results: Results) -> list[dict[str, Any]]:
+    """The scores among the results."""
+    return [row for row in results.rows if "score" in row]
+
+
+def table(results: Results) -> None:
+    """Mean IoU of each start, median over the seeds, and the difference from random values of the same seed."""
+    rows = rows_of(results)
+    for folder in dict.fromkeys(row["set"] for row in rows):
+        print(f"\n{folder}\n\n| start | labelled | mean IoU, median (each seed) | more than random, median |")
+        print("|---|---|---|---|")
+        for start in dict.fromkeys(row["start"] for row in rows if row["set"] == folder):
+            for count in sorted({row["labelled"] for row in rows if row["set"] == folder}):
+                mine = {r["seed"]: r["score"] for r in _pick(rows, folder, start, count)}
+                random = {r["seed"]: r["score"] for r in _pick(rows, folder, "none", count)}
+                if not mine:
+                    continue
+                each = ", ".join(f"{mine[seed]:.3f}" for seed in sorted(mine))
+                gains = [mine[seed] - random[seed] for seed in mine if seed in random]
+                gain = f"{np.median(gains):+.3f}" if gains else ""
+                print(f"| {start} | {count} | {np.median(list(mine.values())):.3f} ({each}) | {gain} |")
+
+
+def _pick(rows: list[dict[str, Any]], folder: str, start: str, count: int) -> list[dict[str, Any]]:
+    return [r for r in rows if (r["set"], r["start"], r["labelled"]) == (folder, start, count)]
+
+
+def draw(results: Results, path: Path) -> None:
+    """Score over the number of labelled images, one panel a set: medians as lines, seeds as dots."""
+    from matplotlib.figure import Figure
+
+    rows = rows_of(results)
+    folders = list(dict.fromkeys(row["set"] for row in rows))
+    figure = Figure(figsize=(3.8 * len(folders), 3.4), layout="constrained", dpi=110)
+    places = figure.subplots(1, len(folders), squeeze=False)[0]
+    starts = list(dict.fromkeys(row["start"] for row in rows))
+    for place, folder in zip(places, folders, strict=True):
+        for number, start in enumerate(starts):
+            counts = sorted({r["labelled"] for r in rows if (r["set"], r["start"]) == (folder, start)})
+            colour = "0.5" if start == "none" else f"C{number}"
+            medians = [np.median([r["score"] for r in _pick(rows, folder, start, count)]) for count in counts]
+            place.plot(counts, medians, color=colour, label=start, marker="o", markersize=3)
+            for count in counts:
+                scores = [r["score"] for r in _pick(rows, folder, start, count)]
+                place.scatter([count] * len(scores), scores, color=colour, s=8, alpha=0.5)
+        place.set(title=folder, xlabel="labelled images", xscale="log", xticks=[1, 2, 4], xticklabels=["1", "2", "4"])
+        place.spines[["top", "right"]].set_visible(False)
+    places[0].set_ylabel("mean IoU on unseen images")
+    places[-1].legend(fontsize=7, frameon=False, loc="lower right")
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Measure, then print tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data", type=Path, nargs="*")
+    kinds = list(autoencoder_kinds)
+    starts = ["none", "imagenet", *kinds, *(f"imagenet+{kind}" for kind in ("denoising", "masked"))]
+    parser.add_argument("--starts", nargs="+", default=starts)
+    parser.add_argument("--labelled", type=int, nargs="+", default=[2, 1, 4])
+    parser.add_argument("--steps", type=int, default=100, help="of training with labels")
+    parser.add_argument("--time-budget", type=float, help="seconds of training with labels, instead of steps")
+    parser.add_argument("--pretrain-steps", type=int, default=300)
+    parser.add_argument("--depth", type=int, default=5, help="of the autoencoders")
+    parser.add_argument("--encoder-rate", type=float, default=0.3, help="of what was pretrained")
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--patch-size", type=int, default=128)
+    parser.add_argument("--test-images", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=Path("pretraining.jsonl"))
+    parser.add_argument("--plot", type=Path)
+    arguments = parser.parse_args()
+    results = Results(arguments.output)
+    for count in arguments.labelled:
+        for seed in range(arguments.seeds):
+            for folder in arguments.data:
+                measure(folder, seed, count, arguments, results)
+    table(results)
+    if arguments.plot:
+        draw(results, arguments.plot)
+
+
+if __name__ == "__main__":
+    main()
