@@ -23,6 +23,7 @@ __all__ = [
     "autoencoder_kinds",
     "class_weightings",
     "encoders",
+    "filters",
     "losses",
     "nearest",
     "noises",
@@ -132,3 +133,4 @@ augmentations = Registry("augmentation preset", owner="napari_fcn.data")
 reconstruction_losses = Registry("reconstruction loss", owner="napari_fcn.losses")
 autoencoder_kinds = Registry("kind of autoencoder", owner="napari_fcn.training")
 noises = Registry("kind of noise", owner="napari_fcn.training")
+filters = Registry("filter", owner="napari_fcn.imaging")

@@ -1,0 +1,68 @@
+"""From classes to numbered objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ..options import option
+from .filter import LabelFilter, Scene, filter_class
+from .regions import values_of
+
+__all__ = ["Watershed"]
+
+
+@filter_class("watershed", summary="number the objects, and part those that touch at their waists")
+@dataclass(frozen=True)
+class Watershed(LabelFilter):
+    """Objects from 1 up, 0 elsewhere: watershed on the distance from the outline (Soille and Vincent 1990).
+
+    Two centres are two objects when the distance falls by at least `depth` between them (h-maxima), so that a bumpy
+    outline alone parts nothing.
+    """
+
+    numbers: ClassVar[bool] = True
+    depth: float = option(
+        1.0, "how much narrower a waist must be to part an object, in pixels", kind="number", minimum=0.1, maximum=500
+    )
+    size: int = option(1, "pixels that an object must have to be numbered", kind="integer", minimum=1)
+    values: tuple[int, ...] | None = option(
+        None, "label values of objects; all but 0 when not given", kind="integers", advanced=True
+    )
+
+    def labels(self, labels: npt.NDArray[Any], scene: Scene) -> npt.NDArray[Any]:
+        """Numbered objects, int32, class by class; kept pixels stay."""
+        result = np.zeros(labels.shape, np.int32)
+        total = 0
+        for value in values_of(labels, self.values, scene):
+            inside = labels == value
+            if scene.kept is not None:
+                inside &= ~scene.kept
+            objects = self._part(inside)
+            sizes = np.bincount(objects.ravel())
+            stays = sizes >= self.size
+            stays[0] = False
+            renumbered = np.where(stays, total + np.cumsum(stays), 0).astype(np.int32)
+            result += renumbered[objects]
+            total += int(stays.sum())
+        if scene.kept is not None:
+            result[scene.kept] = labels[scene.kept]
+        return result
+
+    def _part(self, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+        from skimage.morphology import local_maxima, reconstruction
+        from skimage.segmentation import watershed
+
+        if inside.all():
+            return np.ones(inside.shape, np.int32)
+        distance = ndimage.distance_transform_edt(inside)
+        # Far below all objects, so that a small one, less high than `depth`, is a maximum of its own.
+        landscape = np.where(inside, distance, -10 * self.depth - 1)
+        lowered = reconstruction(landscape - self.depth, landscape, method="dilation")
+        centres, _ = ndimage.label(local_maxima(lowered) & inside, np.ones((3,) * inside.ndim))
+        parted: npt.NDArray[np.int32] = watershed(-distance, centres, mask=inside)
+        return parted
