@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import llvm_clash
 
 if TYPE_CHECKING:
-    from .api import evaluate, find_rate, prepare_pretraining, prepare_training, pretrain, train
+    from .api import evaluate, find_rate, prepare_pretraining, prepare_training, pretrain, process, train
     from .autoencoder import Autoencoder
     from .errors import FcnError, InputError
     from .metrics import Scores
@@ -30,6 +30,7 @@ __all__ = [
     "prepare_pretraining",
     "prepare_training",
     "pretrain",
+    "process",
     "train",
 ]
 
@@ -52,6 +53,7 @@ _HOMES = {
     "prepare_pretraining": ".api",
     "prepare_training": ".api",
     "pretrain": ".api",
+    "process": ".api",
     "train": ".api",
 }
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .config import DataConfig, ModelConfig, TrainingConfig
 from .errors import InputError
@@ -14,10 +17,11 @@ from .options import split
 
 if TYPE_CHECKING:
     from .autoencoder import Autoencoder
+    from .imaging import Chain
     from .segmenter import Segmenter
     from .training import Event, Pretraining, RateCurve, Training
 
-__all__ = ["evaluate", "find_rate", "prepare_pretraining", "prepare_training", "pretrain", "train"]
+__all__ = ["evaluate", "find_rate", "prepare_pretraining", "prepare_training", "pretrain", "process", "train"]
 
 
 def train(
@@ -116,6 +120,7 @@ def prepare_training(
     paths : where images and labels came from, for the run folder's record.
     """
     from .data.examples import prepare
+    from .imaging import Chain
     from .losses.class_weights import check_class_weights
     from .models.encoders import encoder_range
     from .segmenter import Segmenter
@@ -138,18 +143,31 @@ def prepare_training(
         class_colors = {**{entry.value: entry.color for entry in init.classes}, **(class_colors or {})}
     model, data, config = split(options, ModelConfig, DataConfig, TrainingConfig)
     check_class_weights(config.class_weights)
+    chain = Chain.parse(data.preprocess).require("before", "preprocess")
+    preprocess = partial(chain.image, nodata=data.nodata) if chain else None
     if init is None:
         gain_and_offset = encoder_range(model.encoder, starting_weights(model.weights, config.transfer))
     else:
         gain_and_offset = value_range(init, model)
     examples = prepare(
-        _listed(images), _listed(labels), data, encoder_range=gain_and_offset, names=class_names, colors=class_colors
+        _listed(images),
+        _listed(labels),
+        data,
+        encoder_range=gain_and_offset,
+        names=class_names,
+        colors=class_colors,
+        preprocess=preprocess,
     )
     validation = None
     if validation_data is not None:
         more_images, more_labels = validation_data
         validation = prepare(
-            _listed(more_images), _listed(more_labels), data, encoder_range=gain_and_offset, like=examples
+            _listed(more_images),
+            _listed(more_labels),
+            data,
+            encoder_range=gain_and_offset,
+            like=examples,
+            preprocess=preprocess,
         )
     training = Training(examples, model, data, config, validation=validation, pixel_size=pixel_size, init=init)
     if run_dir is not None and training.workers.is_first:
@@ -166,7 +184,8 @@ def _continued(init: Segmenter, options: Mapping[str, Any]) -> dict[str, Any]:
     of_model = [entry.name for entry in fields(ModelConfig)]
     model = model_options(init, {name: value for name, value in options.items() if name in of_model})
     rest = {name: value for name, value in options.items() if name not in of_model}
-    return {"normalization": init.normalization.mode, **rest, **model}
+    kept = {"normalization": init.normalization.mode, "preprocess": str(init.preprocess) or None}
+    return {**kept, **rest, **model}
 
 
 def pretrain(
@@ -319,6 +338,63 @@ def evaluate(
     """
     pairs = zip(_listed(predictions), _listed(labels), strict=True)
     return score_pairs(pairs, zero=zero, ignore=ignore, names=class_names)
+
+
+def process(
+    array: Any,
+    filters: str | Sequence[str] | Chain,
+    axes: str | None = None,
+    *,
+    image: Any = None,
+    image_axes: str | None = None,
+    ignore: Sequence[int] = (),
+    nodata: float | None = None,
+) -> Any:
+    """Filter an image, or labels, plane by plane.
+
+    Parameters
+    ----------
+    array : an image of any integer or float dtype for filters of images, whole numbers for filters of labels.
+    filters : such as "median:radius=3 + clahe"; all of them on images, or all on labels.
+    axes : of the array, such as "YX" or "ZYXC"; guessed when None.
+    image, image_axes : what labels belong to, for filters that need it.
+    ignore : label values of pixels that stay as they are.
+    nodata : image value of missing pixels.
+
+    Returns
+    -------
+    An array of the same shape and, where the filtered values allow it, dtype; int32 where objects are numbered.
+
+    Raises
+    ------
+    InputError
+        A filter, a setting or the axes cannot be used; the message says why and what works.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> process(np.array([[1, 1, 1], [1, 2, 1], [1, 1, 1]]), "remove_small_objects:size=2").tolist()
+    [[1, 1, 1], [1, 1, 1], [1, 1, 1]]
+    """
+    from .data import guess_axes
+    from .imaging import Chain
+    from .processing import process_image, process_labels
+
+    chain = Chain.parse(filters)
+    array = array if hasattr(array, "dtype") else np.asarray(array)
+    if all(step.stage == "before" for step in chain):
+        steps = process_image(array, chain, axes or guess_axes(array.shape), nodata=nodata)
+    else:
+        axes = axes or "TZYX"[-array.ndim :]
+        if image is not None and image_axes is None:
+            image_axes = guess_axes(image.shape, labels_shape=array.shape)
+        details = {"image": image, "image_axes": image_axes, "ignore": ignore, "nodata": nodata}
+        steps = process_labels(array, chain, axes, **details)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def _listed(arrays: Any) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import InputError
 from .options import Config, option
-from .registry import architectures, augmentations, class_weightings, encoders, losses, upsampling, weights
+from .registry import architectures, augmentations, class_weightings, encoders, filters, losses, upsampling, weights
 
 __all__ = [
     "ARCHITECTURE_SETTINGS",
@@ -179,6 +179,13 @@ class DataConfig(Config):
             "image": "each image by itself: stain, exposure or dose vary",
             "dataset": "all training images together: values mean the same everywhere",
         },
+        advanced=True,
+    )
+    preprocess: str | None = option(
+        None,
+        "filters that images go through before they are standardised, as FILTER:key=value,key=value + FILTER",
+        choices=filters,
+        open=True,
         advanced=True,
     )
 

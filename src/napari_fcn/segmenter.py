@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from .config import ModelConfig, PredictionConfig, settings_of
 from .data import ClassTable, Normalization, Planes, check_axes, guess_axes
 from .errors import FcnError, InputError, OutputError, SegmenterFileError
+from .imaging import Chain
 from .io.atomic import atomic, check_output
 from .models import NetworkSpec, build
 
@@ -43,6 +45,8 @@ class Segmenter:
     training : settings that it was trained with.
     history : what happened: steps, seconds, scores, the data's fingerprint, package versions, date.
     pixel_size : micrometres or map units a pixel, where known.
+    preprocess : filters that images go through before they are standardised, as in training.
+    postprocess : filters that labels go through after prediction.
 
     Examples
     --------
@@ -58,6 +62,12 @@ class Segmenter:
     training: Mapping[str, Any] = field(default_factory=dict)
     history: Mapping[str, Any] = field(default_factory=dict)
     pixel_size: float | None = None
+    preprocess: Chain = field(default_factory=Chain)
+    postprocess: Chain = field(default_factory=Chain)
+
+    def __post_init__(self) -> None:
+        self.preprocess.require("before", "preprocess")
+        self.postprocess.require("after", "postprocess")
 
     @property
     def nodata_value(self) -> int:
@@ -113,7 +123,7 @@ class Segmenter:
         Returns
         -------
         labels : the painted label values, over the image's axes without C, in the smallest dtype that holds them;
-            `nodata_value` where there is no data.
+            `nodata_value` where there is no data. After `postprocess`; int32 where that numbers objects.
         probabilities : float32 `(K, *labels.shape)`, only with `probabilities=True`.
 
         Raises
@@ -154,9 +164,11 @@ class Segmenter:
         network = engine.place(self.network).eval()
         grid = TileGrid(planes.height, planes.width, config.tile_size, config.overlap)
         channel_statistics = self.normalization.fit(planes)
-        labels = np.empty(planes.spatial_shape, self.classes.dtype)
+        labels = np.empty(planes.spatial_shape, self.postprocess.labels_dtype(self.classes.dtype))
         scores = np.empty((len(self.classes), *planes.spatial_shape), np.float32) if probabilities else None
+        objects = 0
         for plane in range(len(planes)):
+            chances = self._room_for_probabilities(planes)
             strips = predict_strips(
                 network,
                 planes,
@@ -172,8 +184,45 @@ class Segmenter:
                 if scores is not None:
                     for index in range(len(self.classes)):
                         planes.plane_of(scores[index], plane)[strip.rows] = strip.probabilities[index]
+                if chances is not None:
+                    chances[:, strip.rows] = strip.probabilities
                 yield (plane + strip.rows.stop / planes.height) / len(planes)
+            if self.postprocess:
+                image = planes.read(plane) if self.postprocess.needs_image else None
+                target[...] = self.finish_plane(target, image=image, probabilities=chances, first=objects + 1)
+                objects = max(objects, int(target.max()))
         return labels, scores
+
+    def finish_plane(
+        self,
+        labels: npt.NDArray[Any],
+        *,
+        image: npt.NDArray[Any] | None = None,
+        probabilities: npt.NDArray[np.float32] | None = None,
+        first: int = 1,
+    ) -> npt.NDArray[Any]:
+        """A predicted plane `(H, W)` of label values after `postprocess`, which sees it whole.
+
+        Parameters
+        ----------
+        image : `(C, H, W)`, only where `postprocess.needs_image`.
+        probabilities : `(K, H, W)`, only where `postprocess.needs_probabilities`.
+        first : the lowest number for objects, where they are numbered.
+        """
+        return self.postprocess.labels(
+            labels,
+            image=image,
+            probabilities=probabilities,
+            values=self.classes.values,
+            ignore=(self.nodata_value,),
+            nodata=self.normalization.nodata,
+            first=first,
+        )
+
+    def _room_for_probabilities(self, planes: Planes) -> npt.NDArray[np.float32] | None:
+        if not self.postprocess.needs_probabilities:
+            return None
+        return np.zeros((len(self.classes), planes.height, planes.width), np.float32)
 
     def axes_for(self, shape: tuple[int, ...], axes: str | None = None) -> str:
         """The axes of an image of this shape: as given, as in training where that fits, else the most likely ones."""
@@ -193,10 +242,11 @@ class Segmenter:
         if not hasattr(image, "dtype"):
             image = np.asarray(image)
         axes = self.axes_for(tuple(image.shape), axes)
-        planes = Planes(image, axes, channels)
+        prepare = partial(self.preprocess.image, nodata=self.normalization.nodata) if self.preprocess else None
+        planes = Planes(image, axes, channels, prepare)
         picked = self.training.get("channels")
         if channels is None and picked and planes.channels > max(picked) and planes.channels != self.channels:
-            planes = Planes(image, axes, tuple(picked))
+            planes = Planes(image, axes, tuple(picked), prepare)
         if planes.channels != self.channels:
             raise InputError(
                 f"This segmenter was trained on images with {self.channels} channel{'s' * (self.channels != 1)}. "
@@ -215,6 +265,8 @@ class Segmenter:
             "pixel_size": self.pixel_size,
             "training": dict(self.training),
             "history": dict(self.history),
+            "preprocess": self.preprocess.to_json(),
+            "postprocess": self.postprocess.to_json(),
         }
 
     def describe(self) -> str:
@@ -226,6 +278,9 @@ class Segmenter:
             f"channels: {self.channels}; standardised by {self.normalization.mode}",
             f"classes: {classes}",
         ]
+        for word, chain in (("before it sees an image", self.preprocess), ("after it", self.postprocess)):
+            if chain:
+                lines.append(f"{word}: {chain}")
         if self.history:
             lines.append(
                 f"trained {self.history['seconds']:.0f} s, {self.history['steps']} steps "
@@ -277,10 +332,12 @@ class Segmenter:
             normalization = Normalization.from_json(document["normalization"])
             size = document["pixel_size"]
             rest = {"training": document["training"], "history": document["history"]}
+            # Older files have none.
+            chains = {key: Chain.from_json(document.get(key, [])) for key in ("preprocess", "postprocess")}
         except (KeyError, TypeError, ValueError, FcnError) as error:
             raise SegmenterFileError(f"{str(path)!r} is not a complete segmenter ({_reason(error)}).") from error
         _fill(network, tensors, path)
-        return cls(network.eval(), model, channels, classes, normalization, pixel_size=size, **rest)
+        return cls(network.eval(), model, channels, classes, normalization, pixel_size=size, **rest, **chains)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from ..config import DataConfig, ModelConfig, PredictionConfig, TrainingConfig
 from ..errors import FcnError
 from ..registry import nearest
-from . import apply, demo, learn, rates, tell
+from . import apply, demo, filtering, learn, rates, tell
 from .options import add_setting, add_settings
 
 __all__ = ["main"]
@@ -26,6 +26,10 @@ class _Help(argparse.HelpFormatter):
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+
+class _HelpWithLists(_Help, argparse.RawDescriptionHelpFormatter):
+    """The same, with an end that stays as it is written."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -114,6 +118,18 @@ def _parser() -> argparse.ArgumentParser:
     add_setting(evaluate, DataConfig, "zero")
     evaluate.add_argument("--report", metavar="FILE.png", help="a picture of the scores and the confusion matrix")
     _overwrite(evaluate)
+
+    process = _add(verb, "process", filtering.process, "filter images or labels, or save filters with a segmenter")
+    process.add_argument("filters", metavar="FILTER[:key=value,...]", nargs="+", help="filters, in their order")
+    process.add_argument("--images", metavar="PATH", help="what is filtered: file, folder or quoted glob")
+    process.add_argument("--labels", metavar="PATH", help="labels to filter, where a filter also needs their images")
+    process.add_argument("--model", metavar="MODEL", help="instead: a segmenter whose labels shall be filtered so")
+    process.add_argument("--output", metavar="FILE_OR_DIR", required=True, help="file for one result, else a folder")
+    add_setting(process, DataConfig, "axes")
+    add_setting(process, DataConfig, "ignore", "label values of pixels that stay as they are")
+    process.epilog = filtering.filter_list().replace("%", "%%")
+    process.formatter_class = _HelpWithLists
+    _overwrite(process)
 
     info = _add(verb, "info", tell.info, "tell what a segmenter is")
     info.add_argument("model", metavar="MODEL", help="a segmenter's file")

@@ -90,6 +90,8 @@ class _Job:
         self.settings = {"channels": getattr(arguments, "channels", None), **settings}
         shape = Planes(file.array, self.all_axes).spatial_shape
         values = (*segmenter.classes.values, segmenter.nodata_value)
+        if segmenter.postprocess.numbers:
+            values = (0, 65535)  # as many objects as a PNG can tell apart
         check_labels_format(output, shape, min(values), max(values))
 
     def run(self, probabilities: bool) -> Iterator[float]:

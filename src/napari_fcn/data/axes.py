@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 
@@ -106,6 +106,8 @@ class Planes:
     array : anything with `shape`, `dtype` and slicing: numpy, dask, zarr. Nothing is read before it is asked for.
     axes : such as "YX", "YXC" or "TZCYX".
     channels : indices of the channels to use, in this order; all when None.
+    prepare : what each plane `(C, H, W)` of these channels goes through when it is read. It sees whole planes, so a
+        plane is then read whole and the last one is kept, however small the windows are.
 
     Attributes
     ----------
@@ -124,7 +126,15 @@ class Planes:
     (2, 3, (3, 4, 5))
     """
 
-    def __init__(self, array: Any, axes: str, channels: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        array: Any,
+        axes: str,
+        channels: Sequence[int] | None = None,
+        prepare: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None,
+    ) -> None:
+        self._prepare = prepare
+        self._prepared: tuple[int, npt.NDArray[Any]] | None = None
         self.axes = check_axes(axes, array.shape)
         self.array = array
         kind = np.dtype(array.dtype).kind
@@ -150,7 +160,18 @@ class Planes:
         return len(self.indices)
 
     def read(self, plane: int, rows: slice = slice(None), columns: slice = slice(None)) -> npt.NDArray[Any]:
-        """A window of one plane, `(C, h, w)` in the image's dtype; a view where the source allows it."""
+        """A window of one plane, `(C, h, w)` in the image's dtype; a view where the source allows it.
+
+        With `prepare`, what that makes of the plane.
+        """
+        if self._prepare is None:
+            return self._read(plane, rows, columns)
+        kept = self._prepared  # read once: others may be replacing it
+        if kept is None or kept[0] != plane:
+            kept = self._prepared = plane, self._prepare(self._read(plane, slice(None), slice(None)))
+        return kept[1][:, rows, columns]
+
+    def _read(self, plane: int, rows: slice, columns: slice) -> npt.NDArray[Any]:
         walked = dict(zip(self._walked, self.indices[plane], strict=True))
         key = {"Y": rows, "X": columns, "C": slice(None), **walked}
         window = np.asarray(self.array[tuple(key[letter] for letter in self.axes)])

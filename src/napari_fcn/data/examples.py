@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from .normalization import Normalization, Statistics, missing, statistics
 from .normalization_choice import choose_normalization
 
 __all__ = ["Examples", "LabelledPlane", "hold_out", "prepare"]
+
+Preprocess = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 BLOCK = 96
 """Side of the blocks that are held out, in pixels."""
@@ -60,6 +62,7 @@ def prepare(
     names: Mapping[int, str] | None = None,
     colors: Mapping[int, str] | None = None,
     like: Examples | None = None,
+    preprocess: Preprocess | None = None,
 ) -> Examples:
     """Check images and labels and make them ready.
 
@@ -70,6 +73,7 @@ def prepare(
     encoder_range : gain and offset, from `models.encoders.encoder_range`.
     names, colors : by label value.
     like : examples whose classes and normalisation are to be used: for validation images.
+    preprocess : what each plane `(C, H, W)` goes through first.
 
     Raises
     ------
@@ -79,7 +83,8 @@ def prepare(
     if not images or len(images) != len(labels):
         raise InputError(f"As many labels as images are needed, at least one. Got {len(images)} and {len(labels)}.")
     arrays = [_as_array(label) for label in labels]
-    views = [_view(n, image, label, config) for n, (image, label) in enumerate(zip(images, arrays, strict=True))]
+    pairs = enumerate(zip(images, arrays, strict=True))
+    views = [_view(n, image, label, config, preprocess) for n, (image, label) in pairs]
     channels = {planes.channels for planes in views}
     if len(channels) > 1:
         raise InputError(f"All images must have the same number of channels. Got {sorted(channels)}.")
@@ -143,11 +148,13 @@ def _as_array(label: Any) -> npt.NDArray[Any]:
     return np.asarray(label)
 
 
-def _view(number: int, image: Any, label: npt.NDArray[Any], config: DataConfig) -> Planes:
+def _view(
+    number: int, image: Any, label: npt.NDArray[Any], config: DataConfig, preprocess: Preprocess | None
+) -> Planes:
     if not hasattr(image, "dtype"):
         image = np.asarray(image)
     axes = config.axes or guess_axes(image.shape, labels_shape=label.shape)
-    planes = Planes(image, axes, config.channels)
+    planes = Planes(image, axes, config.channels, preprocess)
     if planes.spatial_shape != label.shape:
         raise InputError(
             f"Labels must have the image's shape without its channels: image {number + 1} with axes {planes.axes} "

@@ -1,4 +1,4 @@
-"""Filters for images before a network sees them and for labels after it; the registry is `napari_fcn.registry.filters`."""
+"""Filters for images before a network sees them, and for labels after it; they fill `napari_fcn.registry.filters`."""
 
 from __future__ import annotations
 

@@ -185,7 +185,8 @@ class Chain:
         labels : integers of any shape; they are not changed.
         image : `(C, *labels.shape)`, where a filter needs it (`needs_image`).
         probabilities, values : `(K, *labels.shape)` and the K label values, where a filter needs them.
-        ignore : label values of pixels that stay as they are and say nothing about others: unlabelled, no data.
+        ignore : label values of pixels that stay as they are and say nothing about others: unlabelled, no data. Where
+            objects are numbered, these pixels become 0.
         nodata : the image's value of missing pixels.
         first : the lowest number for objects, where they are numbered, so that planes go on where others end.
 
@@ -222,12 +223,11 @@ class Chain:
         scene = Scene(guide, probabilities if self.needs_probabilities else None, tuple(values), kept)
         result = labels
         for step in self.steps:
-            if isinstance(step, LabelFilter) and not (kept is not None and kept.all()):
+            if isinstance(step, LabelFilter):
                 result = step.labels(result, scene)
         dtype = self.labels_dtype(labels.dtype)
         if self.numbers and first > 1:
-            objects = result > 0 if kept is None else (result > 0) & ~kept
-            result = np.where(objects, result + (first - 1), result)
+            result = np.where(result > 0, result + (first - 1), result)
         return result.astype(dtype, copy=result is labels)
 
 

@@ -1,4 +1,4 @@
-"""Pixels without data: filled while filters work, so that they do not bleed into their neighbours, and missing again after."""
+"""Pixels without data: filled while filters work, so that they do not bleed, and missing again afterwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = TypeVar("Array", bound=npt.NDArray[Any])
 
 
 def missing(image: npt.NDArray[Any], nodata: float | None) -> npt.NDArray[np.bool_] | None:
-    """Where an image `(C, *spatial)` has no data: not finite in any channel, or `nodata` in all; None when it has all."""
+    """Where `(C, *spatial)` has no data: not finite in any channel, or `nodata` in all; None if nothing is missing."""
     mask: npt.NDArray[np.bool_] = np.zeros(image.shape[1:], bool)
     if image.dtype.kind == "f":
         mask |= ~np.isfinite(image).all(axis=0)
@@ -31,7 +31,7 @@ def filled(values: Array, gone: npt.NDArray[np.bool_]) -> Array:
 
 
 def distinct(values: Array, nodata: float | None) -> Array:
-    """The values `(C, *spatial)`, changed in place by the least step where data came out as `nodata` in all channels."""
+    """The values `(C, *spatial)`, changed in place by the least step where data came out as `nodata` everywhere."""
     if nodata is None or np.isnan(nodata):
         return values
     same = (values == nodata).all(axis=0)

@@ -35,7 +35,7 @@ class Watershed(LabelFilter):
     )
 
     def labels(self, labels: npt.NDArray[Any], scene: Scene) -> npt.NDArray[Any]:
-        """Numbered objects, int32, class by class; kept pixels stay."""
+        """Numbered objects, int32, class by class; kept pixels become 0, which no object is."""
         result = np.zeros(labels.shape, np.int32)
         total = 0
         for value in values_of(labels, self.values, scene):
@@ -49,8 +49,6 @@ class Watershed(LabelFilter):
             renumbered = np.where(stays, total + np.cumsum(stays), 0).astype(np.int32)
             result += renumbered[objects]
             total += int(stays.sum())
-        if scene.kept is not None:
-            result[scene.kept] = labels[scene.kept]
         return result
 
     def _part(self, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:

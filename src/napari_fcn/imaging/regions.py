@@ -43,7 +43,7 @@ def find_regions(labels: npt.NDArray[Any], scene: Scene) -> Regions:
     from skimage.measure import label
 
     # One pass for all values; skimage leaves out one value, so that they are counted from 1.
-    present, indices = np.unique(labels, return_inverse=True)
+    _present, indices = np.unique(labels, return_inverse=True)
     indices = indices.reshape(labels.shape).astype(np.int32) + 1
     if scene.kept is not None:
         indices[scene.kept] = 0

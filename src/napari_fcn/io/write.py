@@ -14,7 +14,7 @@ from .atomic import atomic
 from .files import WRITABLE, suffix
 from .image_file import AXES
 
-__all__ = ["check_labels_format", "write_array", "write_labels"]
+__all__ = ["check_labels_format", "write_array", "write_image", "write_labels"]
 
 _CLASSIC_TIFF = 2**32 - 2**25  # bytes that fit, with some room for directories
 
@@ -76,6 +76,30 @@ def write_array(path: str | Path, array: npt.ArrayLike, *, axes: str, overwrite:
             f"A PNG cannot hold {numbers.dtype} numbers with axes {axes}; give {str(path)!r} the suffix '.tif'."
         )
     _write(Path(path), numbers, axes, overwrite)
+
+
+def write_image(path: str | Path, image: npt.ArrayLike, *, axes: str, overwrite: bool = False) -> None:
+    """Write an image in the format of the suffix: TIFF, .npy, .zarr, or PNG for pictures.
+
+    Parameters
+    ----------
+    path : where to; missing folders are made.
+    image : any integers or floats; a PNG takes uint8 and uint16 with axes YX, and uint8 colours with axes YXC.
+    axes : one letter of `TZCYX` for each axis.
+    overwrite : whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        When the format is not known or cannot hold the image, or the place cannot be written.
+    """
+    pixels = np.asarray(image)
+    grey = axes == "YX" and pixels.dtype in (np.uint8, np.uint16)
+    colours = axes == "YXC" and pixels.dtype == np.uint8 and pixels.shape[-1] in (3, 4)
+    if suffix(path) == ".png" and (grey or colours):
+        _write(Path(path), pixels, axes, overwrite)
+    else:
+        write_array(path, pixels, axes=axes, overwrite=overwrite)
 
 
 def check_labels_format(path: str | Path, shape: tuple[int, ...], low: int, high: int) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from ..config import DataConfig, ModelConfig, TrainingConfig
 from ..data.examples import Examples, hold_out
 from ..data.patches import PatchSampler
+from ..imaging import Chain
 from ..losses.class_weights import class_weights
 from ..metrics import Scores
 from ..registry import architectures, augmentations
@@ -81,6 +82,9 @@ class Training(Loop[Scores]):
         self.network, self.model, self.config = start.network, start.model, start.config
         self.examples = examples
         self.data = data
+        # What was made for the same classes is good for them still.
+        known = init is not None and init.classes.values == examples.classes.values
+        self.postprocess = init.postprocess if init is not None and known else Chain()
         self.pixel_size = pixel_size
         fraction = config.validation if validation is None else 0.0
         targets, held_out, notes = hold_out(examples, fraction, np.random.default_rng(config.seed))
@@ -131,6 +135,8 @@ class Training(Loop[Scores]):
                 "date": now(),
             },
             pixel_size=self.pixel_size,
+            preprocess=Chain.parse(self.data.preprocess),
+            postprocess=self.postprocess,
         )
 
     def product(self) -> Segmenter:
