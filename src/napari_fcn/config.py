@@ -367,13 +367,72 @@ _BELONGS = {
 class PredictionConfig(Config):
     """How an image is segmented."""
 
-    tile_size: int = option(512, "side of the tiles in pixels", kind="integer", minimum=64, multiple=32, advanced=True)
+    tile_size: int | None = option(
+        None,
+        "side of the tiles in pixels; from the image, the network and the memory when not given",
+        kind="integer",
+        minimum=64,
+        multiple=32,
+        advanced=True,
+    )
     overlap: int = option(64, "overlap of neighbouring tiles in pixels", kind="integer", minimum=0, advanced=True)
+    blending: str = option(
+        "gaussian",
+        "how tiles share the pixels that they have in common",
+        choices={"gaussian": "the nearer to a tile's middle the more it counts", "constant": "all count the same"},
+        advanced=True,
+    )
+    border: int = option(
+        0,
+        "pixels by which the image is continued, mirrored, beyond its edges",
+        kind="integer",
+        minimum=0,
+        advanced=True,
+    )
+    tta: str = option(
+        "none",
+        "average over mirror images and rotations of each tile",
+        choices={"none": "once, as it is", "flips": "4 mirror images", "all": "8 rotations and mirror images"},
+        advanced=True,
+    )
+    planes: str = option(
+        "own",
+        "which planes of a stack are segmented",
+        choices={"own": "the planes Y and X", "ortho": "XY, XZ and YZ, averaged; for voxels as deep as wide"},
+        advanced=True,
+    )
+    uncertainty: str = option(
+        "entropy",
+        "how the map of uncertainty is measured",
+        choices={"entropy": "of all classes, 0 to 1", "margin": "1 less the lead of the best class over the next"},
+        advanced=True,
+    )
+    engine: str = option(
+        "auto",
+        "how the network is computed",
+        choices={
+            "auto": "the fastest way that gives the same labels, measured once",
+            "float32": "PyTorch, single precision",
+            "contiguous": "the same with another order in memory",
+            "bfloat16": "PyTorch, on processors that compute bfloat16",
+            "openvino": "OpenVINO, single precision",
+            "openvino-bfloat16": "OpenVINO, on processors that compute bfloat16",
+        },
+        advanced=True,
+    )
+    memory: float | None = option(
+        None,
+        "megabytes for the features of the tiles under way, which decide how large tiles are; 512 when not given, less "
+        "where less is free",
+        kind="number",
+        minimum=16,
+        advanced=True,
+    )
     device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps", advanced=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if 2 * self.overlap > self.tile_size:
+        if self.tile_size is not None and 2 * self.overlap > self.tile_size:
             raise InputError(
                 f"`overlap` must be at most half of `tile_size` ({self.tile_size // 2}). Got {self.overlap}."
             )

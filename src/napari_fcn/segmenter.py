@@ -22,6 +22,7 @@ from .io.atomic import atomic, check_output
 from .models import NetworkSpec, build
 
 if TYPE_CHECKING:
+    from .inference.predictor import Predictor
     from .models.base import Network
 
 __all__ = ["FORMAT", "Segmenter"]
@@ -118,7 +119,7 @@ class Segmenter:
             as the training images had.
         probabilities : also return class probabilities.
         on_progress : called with the finished fraction, between 0 and 1.
-        options : fields of `PredictionConfig`: `tile_size`, `overlap`, `device`.
+        options : fields of `PredictionConfig`, such as `tile_size`, `overlap`, `tta` and `device`.
 
         Returns
         -------
@@ -152,46 +153,57 @@ class Segmenter:
     ) -> Generator[float, None, tuple[npt.NDArray[Any], npt.NDArray[np.float32] | None]]:
         """As `predict`, as a generator of finished fractions that returns (labels, probabilities or None).
 
-        Closing it stops after the current row of tiles.
+        Closing it stops after the tile under way.
         """
-        from .inference.engine import choose_engine
-        from .inference.predict import most_likely, predict_strips
-        from .inference.tiles import TileGrid
+        from .inference.predictor import Output
+        from .io.pieces import ArraySink
+
+        predictor = self.predictor(image, axes, channels=channels, **options)
+        labels = np.empty(predictor.frame.shape, self.postprocess.labels_dtype(self.classes.dtype))
+        outputs = [Output("labels", ArraySink(labels, predictor.frame))]
+        scores = None
+        if probabilities or self.postprocess.needs_probabilities:
+            scores = np.empty((len(self.classes), *predictor.frame.shape), np.float32)
+            outputs.append(Output("probabilities", ArraySink(scores, predictor.frame)))
+        yield from predictor.write(outputs)
+        if self.postprocess:
+            self._finish(labels, predictor.planes, scores)
+        return labels, scores if probabilities else None
+
+    def predictor(
+        self,
+        image: Any,
+        axes: str | None = None,
+        *,
+        channels: tuple[int, ...] | None = None,
+        plan: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Predictor:
+        """This segmenter made ready for one image, to have finished regions one by one or written to sinks.
+
+        Parameters
+        ----------
+        image, axes, channels, options : as for `predict`.
+        plan : the `plan` of an earlier predictor of the same image, to go on with the same tiles and engine.
+
+        Examples
+        --------
+        >>> predictor = segmenter.predictor(image)  # doctest: +SKIP
+        >>> for region in predictor.regions(first=(0, slice(0, 512), slice(0, 512))):  # doctest: +SKIP
+        ...     show(region.rows, region.columns, region.probabilities.argmax(axis=0))
+        """
+        from .inference.predictor import Predictor
 
         config = PredictionConfig(**options)
         planes = self._planes(image, axes, channels)
-        engine = choose_engine(config.device)
-        network = engine.place(self.network).eval()
-        grid = TileGrid(planes.height, planes.width, config.tile_size, config.overlap)
-        channel_statistics = self.normalization.fit(planes)
-        labels = np.empty(planes.spatial_shape, self.postprocess.labels_dtype(self.classes.dtype))
-        scores = np.empty((len(self.classes), *planes.spatial_shape), np.float32) if probabilities else None
-        objects = 0
-        for plane in range(len(planes)):
-            chances = self._room_for_probabilities(planes)
-            strips = predict_strips(
-                network,
-                planes,
-                plane,
-                normalization=self.normalization,
-                channel_statistics=channel_statistics,
-                grid=grid,
-                engine=engine,
-            )
-            target = planes.plane_of(labels, plane)
-            for strip in strips:
-                target[strip.rows] = self.classes.to_values(most_likely(strip))
-                if scores is not None:
-                    for index in range(len(self.classes)):
-                        planes.plane_of(scores[index], plane)[strip.rows] = strip.probabilities[index]
-                if chances is not None:
-                    chances[:, strip.rows] = strip.probabilities
-                yield (plane + strip.rows.stop / planes.height) / len(planes)
-            if self.postprocess:
-                image = planes.read(plane) if self.postprocess.needs_image else None
-                target[...] = self.finish_plane(target, image=image, probabilities=chances, first=objects + 1)
-                objects = max(objects, int(target.max()))
-        return labels, scores
+        return Predictor(
+            self.network,
+            planes,
+            classes=self.classes,
+            normalization=self.normalization,
+            config=config,
+            plan=plan,
+        )
 
     def finish_plane(
         self,
@@ -219,10 +231,14 @@ class Segmenter:
             first=first,
         )
 
-    def _room_for_probabilities(self, planes: Planes) -> npt.NDArray[np.float32] | None:
-        if not self.postprocess.needs_probabilities:
-            return None
-        return np.zeros((len(self.classes), planes.height, planes.width), np.float32)
+    def _finish(self, labels: npt.NDArray[Any], planes: Planes, scores: npt.NDArray[np.float32] | None) -> None:
+        objects = 0
+        for plane in range(len(planes)):
+            target = planes.plane_of(labels, plane)
+            chances = None if scores is None else np.stack([planes.plane_of(each, plane) for each in scores])
+            image = planes.read(plane) if self.postprocess.needs_image else None
+            target[...] = self.finish_plane(target, image=image, probabilities=chances, first=objects + 1)
+            objects = max(objects, int(target.max()))
 
     def axes_for(self, shape: tuple[int, ...], axes: str | None = None) -> str:
         """The axes of an image of this shape: as given, as in training where that fits, else the most likely ones."""

@@ -12,14 +12,11 @@ from torch import nn
 from napari_fcn.config import ModelConfig
 from napari_fcn.data import ClassTable, Normalization, Planes
 from napari_fcn.errors import InputError
-from napari_fcn.inference.engine import Engine, choose_engine
-from napari_fcn.inference.predict import predict_strips
+from napari_fcn.inference.engine import choose_engine
+from napari_fcn.inference.predict import predict_window
 from napari_fcn.inference.tiles import TileGrid
 from napari_fcn.models.base import Network
 from napari_fcn.segmenter import Segmenter
-
-ENGINE = Engine("cpu", "float32")
-
 
 class Pixelwise(Network):
     """A network without a surrounding: the class of a pixel is whether it is above the mean, so tiles cannot matter."""
@@ -67,18 +64,20 @@ def test_blending_is_the_weighted_mean_of_the_tiles() -> None:
     from napari_fcn.data.normalization import Statistics
 
     unchanged = Statistics(np.zeros(1), np.ones(1))
-    strips = predict_strips(
-        network,
+    regions = predict_window(
+        lambda windows: network(torch.from_numpy(windows)).softmax(1).detach(),
         Planes(image, "CYX"),
         0,
+        classes=3,
         normalization=Normalization("image"),
         channel_statistics=unchanged,
         grid=grid,
-        engine=ENGINE,
     )
-    result = np.concatenate([strip.probabilities for strip in strips], axis=1)
+    result = np.full((3, 150, 200), np.nan)
+    for region in regions:
+        result[:, region.rows, region.columns] = region.probabilities
     axis = (np.arange(64) + 0.5 - 32) / 8
-    gaussian = np.maximum(np.exp(-0.5 * axis**2), 1e-3)
+    gaussian = np.exp(-0.5 * axis**2)
     weights, total, expected = np.outer(gaussian, gaussian), np.zeros((150, 200)), np.zeros((3, 150, 200))
     for top in grid.rows:
         for left in grid.columns:
@@ -125,7 +124,7 @@ def test_progress_rises_to_one_and_can_be_stopped() -> None:
     segmenter().predict(image, "ZYX", tile_size=64, overlap=0, on_progress=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 1
-    assert len(seen) == 10
+    assert len(seen) == 20
     steps = segmenter().predict_steps(image, "ZYX", tile_size=64, overlap=0)
     next(steps)
     steps.close()

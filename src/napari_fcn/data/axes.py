@@ -181,6 +181,17 @@ class Planes:
         window = window.transpose([order.index(letter) for letter in "CYX"])
         return window if self.selection == tuple(range(window.shape[0])) else window[list(self.selection)]
 
+    def read_mirrored(self, plane: int, top: int, left: int, height: int, width: int) -> npt.NDArray[Any]:
+        """A window `(C, height, width)` that may reach beyond the plane, which is continued by its mirror image."""
+        inside = []
+        beyond = [(0, 0)]
+        for first, length, side in ((top, height, self.height), (left, width, self.width)):
+            begin, end = max(first, 0), min(first + length, side)
+            inside.append(slice(begin, end))
+            beyond.append((begin - first, first + length - end))
+        window = self.read(plane, *inside)
+        return np.pad(window, beyond, mode="reflect") if np.any(beyond) else window
+
     def plane_of(self, array: Any, plane: int) -> npt.NDArray[Any]:
         """The `(Y, X)` plane of an array of shape `spatial_shape`, such as labels; a view of a numpy array."""
         walked = dict(zip(self._walked, self.indices[plane], strict=True))

@@ -1,13 +1,17 @@
-"""Segmenting a plane by blended tiles, strip by strip.
+"""Segmenting a window of a plane by blended tiles.
 
-The result for a pixel depends on the network, the image, its statistics and the tile grid. A strip of the plane is
-finished when no later tile touches it; only one row of tiles is in memory.
+The result for a pixel depends on the network, the image, its statistics and the tile grid, and not on the window that
+is asked for: every tile that touches a pixel takes part, in the same order. A pixel is finished when no later tile
+touches it; what is remembered of a row of tiles is only the rows that it shares with the next one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,116 +19,248 @@ import numpy.typing as npt
 
 from ..data.axes import Planes
 from ..data.normalization import Normalization, Statistics
+from .ahead import ahead
 from .engine import Engine
-from .tiles import TileGrid, blending_profile
+from .tiles import TileGrid
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-__all__ = ["Strip", "predict_strips"]
+__all__ = ["Region", "classify", "most_likely", "predict_window", "uncertainty"]
 
-BATCH_PIXELS = 4 * 512 * 512
-"""Pixels that go through the network at once."""
+Forward = Callable[[npt.NDArray[np.float32]], "Tensor"]
+"""Standardised windows `(N, C, h, w)` to class probabilities `(N, K, h, w)`, float32 on the CPU, which may be changed."""
+
+READ_AHEAD = 2
+REMEMBERED = 2
+"""Results of tiles of one value that are kept."""
 
 
 @dataclass(frozen=True)
-class Strip:
-    """Finished rows of a plane.
+class Region:
+    """A finished window of a plane.
 
     Attributes
     ----------
-    rows : which pixel rows.
-    probabilities : `(K, h, W)` float32, sum 1 over the classes; 0 for all classes where there is no data.
-    missing : `(h, W)` bool where there is no data, or None.
+    plane, rows, columns : where it lies.
+    probabilities : `(K, h, w)` float32, sum 1 over the classes; 0 for all classes where there is no data.
+    missing : `(h, w)` bool where there is no data, or None.
     """
 
+    plane: int
     rows: slice
+    columns: slice
     probabilities: npt.NDArray[np.float32]
     missing: npt.NDArray[np.bool_] | None
 
 
-def predict_strips(
-    network: nn.Module,
+@dataclass(frozen=True)
+class _Tile:
+    """What was read for one tile: standardised values, or the value of all of its pixels where there is only one."""
+
+    values: npt.NDArray[np.float32] | None
+    missing: npt.NDArray[np.bool_] | None
+    constant: tuple[Any, ...] | None
+
+
+def predict_window(
+    forward: Forward,
     image: Planes,
     plane: int,
     *,
+    classes: int,
     normalization: Normalization,
     channel_statistics: Statistics,
     grid: TileGrid,
-    engine: Engine,
-) -> Iterator[Strip]:
-    """Segment one plane of `image`.
+    rows: slice | None = None,
+    columns: slice | None = None,
+    batch: int = 1,
+) -> Iterator[Region]:
+    """Segment a window of one plane of `image`.
+
+    Tiles in which every pixel is missing are not computed. Tiles in which all pixels have one value are computed once.
 
     Parameters
     ----------
-    network : on the engine's device, in evaluation mode.
-    image, plane : what to read; each row of tiles is read once.
+    forward : the network.
+    classes : K.
+    image, plane : what to read, in a thread of its own, tile by tile.
     normalization, channel_statistics : how values are standardised; `normalization.fit(image)`.
     grid : tiles over the plane.
-    engine : device and precision.
+    rows, columns : the window, with start and stop; the whole plane when None.
+    batch : tiles that go through the network together.
 
     Yields
     ------
-    Strip
-        From the top, together the whole plane.
+    Region
+        Together the window, each pixel once: row of tiles by row of tiles, in it from left to right.
     """
-    weights = np.outer(blending_profile(grid.tile)[: grid.tile_height], blending_profile(grid.tile)[: grid.tile_width])
-    sums = np.zeros((0, grid.tile_height, grid.width), np.float32)
-    total = np.zeros((grid.tile_height, grid.width), np.float32)
-    before = 0
-    for top, end in grid.strips():
-        window = image.read(plane, rows=slice(top, top + grid.tile_height))
-        values, missing = normalization.apply(window, channel_statistics)
-        _shift(sums, top - before)
-        _shift(total, top - before)
-        before = top
-        for left, probabilities in _predict_tiles(network, values, grid, engine, missing):
-            columns = slice(left, left + grid.tile_width)
-            if not len(sums):
-                sums = np.zeros((probabilities.shape[0], grid.tile_height, grid.width), np.float32)
-            sums[:, :, columns] += weights * probabilities
-            total[:, columns] += weights
-        done = end - top
-        gone = None if missing is None else missing[:done]
-        result = sums[:, :done] / total[:done]
-        if gone is not None:
-            result[:, gone] = 0
-        yield Strip(slice(top, end), result, gone)
+    rows = slice(0, grid.height) if rows is None else rows
+    columns = slice(0, grid.width) if columns is None else columns
+    tile_rows, tile_columns = grid.touching(rows, columns)
+    places = [(row, column) for row in tile_rows for column in tile_columns]
+    read = partial(_read, image, plane, grid, normalization, channel_statistics)
+    shared = _Shared(grid, tile_rows, tile_columns, classes)
+    with closing(ahead([partial(read, *place) for place in places], READ_AHEAD * batch)) as tiles:
+        for row, column, tile, scores in _scores(forward, tiles, places, batch):
+            top, left = grid.rows[row], grid.columns[column]
+            bottom = grid.rows[row + 1] if row + 1 in tile_rows else top + grid.tile_height
+            right = grid.columns[column + 1] if column + 1 in tile_columns else left + grid.tile_width
+            finished = shared.add(row, column, scores, bottom - top, right - left)
+            y = slice(max(top, rows.start), min(bottom, rows.stop))
+            x = slice(max(left, columns.start), min(right, columns.stop))
+            if y.start >= y.stop or x.start >= x.stop:
+                continue
+            inside = (slice(y.start - top, y.stop - top), slice(x.start - left, x.stop - left))
+            values = finished[(slice(None), *inside)]
+            gone = None if tile.missing is None else tile.missing[inside]
+            if gone is not None:
+                values[:, gone] = 0
+            yield Region(plane, y, x, values, gone)
 
 
-def _shift(rows: npt.NDArray[np.float32], count: int) -> None:
-    """Move the last two axes' rows up by `count` and clear what comes in at the bottom."""
-    kept = rows.shape[-2] - count
-    rows[..., :kept, :] = rows[..., count:, :].copy()
-    rows[..., kept:, :] = 0
-
-
-def _predict_tiles(
-    network: nn.Module,
-    values: npt.NDArray[np.float32],
+def _read(
+    image: Planes,
+    plane: int,
     grid: TileGrid,
-    engine: Engine,
-    missing: npt.NDArray[np.bool_] | None,
-) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """The tiles of one row: their first column and their probabilities `(K, h, w)`, in batches through the network."""
+    normalization: Normalization,
+    channel_statistics: Statistics,
+    row: int,
+    column: int,
+) -> _Tile:
+    top, left = grid.rows[row], grid.columns[column]
+    window = image.read_mirrored(plane, top, left, grid.tile_height, grid.tile_width)
+    value = window[:, 0, 0]
+    if (window[:, -1, -1] == value).all() and (window == value[:, None, None]).all():
+        window = window[:, :1, :1]
+        values, missing = normalization.apply(window, channel_statistics)
+        if missing is None:
+            values = np.broadcast_to(values, (len(value), grid.tile_height, grid.tile_width))
+            return _Tile(values, None, tuple(value.tolist()))
+        return _Tile(None, np.ones((grid.tile_height, grid.tile_width), np.bool_), None)
+    values, missing = normalization.apply(window, channel_statistics)
+    if missing is not None and missing.all():
+        return _Tile(None, missing, None)
+    return _Tile(values, missing, None)
+
+
+def _scores(
+    forward: Forward, tiles: Iterator[_Tile], places: list[tuple[int, int]], batch: int
+) -> Iterator[tuple[int, int, _Tile, Tensor | None]]:
+    """Each tile with its probabilities `(K, h, w)`, None where nothing is to be known; batches end with a row."""
+    known: OrderedDict[tuple[Any, ...], Tensor] = OrderedDict()
+    waiting: list[tuple[int, int, _Tile]] = []
+    for number, ((row, column), tile) in enumerate(zip(places, tiles, strict=True)):
+        waiting.append((row, column, tile))
+        last = number + 1 == len(places) or places[number + 1][0] != row
+        if len(waiting) < batch and not last:
+            continue
+        new = [each for *_, each in waiting if each.values is not None and each.constant is None]
+        found = iter(forward(np.stack([_values(each) for each in new]))) if new else iter(())
+        for its_row, its_column, each in waiting:
+            if each.values is None:
+                scores = None
+            elif each.constant is None:
+                scores = next(found)
+            else:
+                if each.constant not in known:
+                    known[each.constant] = forward(np.array(_values(each)[None]))[0]
+                known.move_to_end(each.constant)
+                scores = known[each.constant].clone()
+                while len(known) > REMEMBERED:
+                    known.popitem(last=False)
+            yield its_row, its_column, each, scores
+        waiting = []
+
+
+def _values(tile: _Tile) -> npt.NDArray[np.float32]:
+    if tile.values is None:
+        raise ValueError("This tile has no values.")
+    return tile.values
+
+
+class _Shared:
+    """What the tiles so far have said about pixels that later tiles touch too: rows below, and columns to the right."""
+
+    def __init__(self, grid: TileGrid, rows: range, columns: range, classes: int) -> None:
+        self.grid, self.classes = grid, classes
+        self.first = grid.columns[columns.start]
+        width = grid.columns[columns[-1]] + grid.tile_width - self.first
+        height = max((grid.tile_height + grid.rows[row] - grid.rows[row + 1] for row in rows[:-1]), default=0)
+        self.below = np.zeros((classes, height, width), np.float32)
+        self.right: Tensor | None = None
+
+    def add(
+        self, row: int, column: int, scores: Tensor | None, height: int, width: int
+    ) -> npt.NDArray[np.float32]:
+        """Add a tile's probabilities, and return what is finished by it: `(K, height, width)` from its corner."""
+        import torch
+
+        with torch.inference_mode():
+            return self._add(row, column, scores, height, width)
+
+    def _add(self, row: int, column: int, scores: Tensor | None, height: int, width: int) -> npt.NDArray[np.float32]:
+        import torch
+
+        grid = self.grid
+        if scores is None:
+            scores = torch.zeros(self.classes, grid.tile_height, grid.tile_width)
+        else:
+            scores *= torch.from_numpy(grid.row_weights[row])[:, None] * torch.from_numpy(grid.column_weights[column])
+        if self.right is not None:
+            scores[..., : self.right.shape[-1]] += self.right
+        self.right = scores[..., width:].clone() if width < grid.tile_width else None
+        begin = grid.columns[column] - self.first
+        below = self.below[..., begin : begin + width]
+        finished: npt.NDArray[np.float32] = scores[..., :width].numpy()
+        finished[:, : below.shape[1]] += below
+        rest = grid.tile_height - height
+        if below.shape[1]:
+            below[:, :rest] = finished[:, height:]
+            below[:, rest:] = 0
+        return finished[:, :height]
+
+
+def most_likely(region: Region) -> npt.NDArray[np.int16]:
+    """Class indices `(h, w)` of a region, -1 where there is no data."""
     import torch
 
-    size = max(1, BATCH_PIXELS // (grid.tile_height * grid.tile_width))
-    for start in range(0, len(grid.columns), size):
-        lefts = grid.columns[start : start + size]
-        batch = np.stack([values[:, :, left : left + grid.tile_width] for left in lefts])
-        with torch.inference_mode(), engine.autocast():
-            logits = network(engine.put(torch.from_numpy(batch)))
-            probabilities = logits.float().softmax(dim=1).cpu().numpy()
-        yield from zip(lefts, probabilities, strict=True)
-
-
-def most_likely(strip: Strip) -> npt.NDArray[np.int16]:
-    """Class indices `(h, W)` of a strip, -1 where there is no data."""
-    indices: npt.NDArray[np.int16] = strip.probabilities.argmax(axis=0).astype(np.int16)
-    if strip.missing is not None:
-        indices[strip.missing] = -1
+    indices: npt.NDArray[np.int16] = torch.from_numpy(region.probabilities).argmax(dim=0).to(torch.int16).numpy()
+    if region.missing is not None:
+        indices[region.missing] = -1
     return indices
+
+
+def uncertainty(probabilities: npt.NDArray[np.float32], kind: str = "entropy") -> npt.NDArray[np.float32]:
+    """How unsure the network is of each pixel, 0 to 1.
+
+    Parameters
+    ----------
+    probabilities : `(K, ...)`.
+    kind : "entropy", of the classes' probabilities, divided by that of K equal ones (Shannon 1948); or "margin", 1 less
+        the lead of the most likely class over the next (Scheffer, Decomain, Wrobel 2001).
+
+    Returns
+    -------
+    array
+        `(...)` float32; 0 where all probabilities are 0, which means no data.
+
+    Examples
+    --------
+    >>> p = np.array([[1, 0.5, 0.75], [0, 0.5, 0.25]], np.float32)
+    >>> uncertainty(p).round(2).tolist(), uncertainty(p, "margin").tolist()
+    ([0.0, 1.0, 0.81], [0.0, 1.0, 0.5])
+    """
+    import torch
+
+    values = torch.from_numpy(np.ascontiguousarray(probabilities))
+    if kind == "margin":
+        best = values.topk(2, dim=0).values
+        result = (1 - (best[0] - best[1])) * (best[0] > 0)
+    else:
+        result = torch.special.entr(values).sum(dim=0) / np.log(len(values))
+    found: npt.NDArray[np.float32] = result.clamp_(0, 1).abs_().numpy()
+    return found
 
 
 def classify(

@@ -59,7 +59,7 @@ def atomic(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
     made: list[Path] = []
     temporary = target.with_name(f".{target.stem[:100]}.{secrets.token_hex(4)}.partial{target.suffix}")
     try:
-        with _translated(shown):
+        with translated(shown):
             made = _make_parents(target.parent)
             rights = _rights_of_new_files(temporary)
             yield temporary
@@ -92,7 +92,7 @@ def check_output(path: str | Path, overwrite: bool = False) -> None:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     probe = folder / f".{secrets.token_hex(8)}.partial"
-    with _translated(shown):
+    with translated(shown):
         if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "", str(folder))
         try:
@@ -102,13 +102,13 @@ def check_output(path: str | Path, overwrite: bool = False) -> None:
 
 
 def _resolve(path: str | Path) -> Path:
-    with _translated(Path(path)):
+    with translated(Path(path)):
         return Path(path).expanduser().resolve()
 
 
 def _refuse(shown: Path, target: Path, overwrite: bool) -> None:
     """Raise for what must not be replaced."""
-    with _translated(shown):
+    with translated(shown):
         exists, is_folder, is_file = target.exists(), target.is_dir(), target.is_file()
     if not exists:
         return
@@ -183,7 +183,7 @@ def _remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _translated(shown: Path) -> Iterator[None]:
+def translated(shown: Path) -> Iterator[None]:
     """Turn what the operating system says into a sentence."""
     try:
         yield

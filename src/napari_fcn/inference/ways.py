@@ -1,0 +1,150 @@
+"""Ways to compute a network for prediction, each a function from windows to class probabilities."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError, MissingExtraError
+from .engine import Engine
+from .tta import averaged
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["WAYS", "make_forward", "possible_ways"]
+
+WAYS = {
+    "auto": "the fastest one that gives the same labels, measured once",
+    "float32": "PyTorch in single precision",
+    "contiguous": "PyTorch in single precision, channel by channel in memory",
+    "bfloat16": "PyTorch with convolutions in bfloat16, for processors that compute it",
+    "openvino": "OpenVINO in single precision (extra 'openvino')",
+    "openvino-bfloat16": "OpenVINO in bfloat16, for processors that compute it (extra 'openvino')",
+}
+
+Logits = Callable[["Tensor"], "Tensor"]
+"""Standardised images `(N, C, h, w)` on the CPU to logits `(N, K, h, w)` on the CPU or another device."""
+
+
+def possible_ways(engine: Engine) -> list[str]:
+    """The ways that this machine has, plain single precision first."""
+    if engine.device != "cpu":
+        return ["float32", engine.precision] if engine.precision == "bfloat16" else ["float32"]
+    ways = ["float32", "contiguous"]
+    short = engine.precision == "bfloat16"
+    if short:
+        ways.append("bfloat16")
+    if _has_openvino():
+        ways.append("openvino")
+        if short:
+            ways.append("openvino-bfloat16")
+    return ways
+
+
+def make_forward(
+    network: nn.Module, channels: int, way: str, engine: Engine, tta: str = "none"
+) -> Callable[[npt.NDArray[np.float32]], Tensor]:
+    """A function from windows `(N, C, h, w)` to probabilities `(N, K, h, w)` on the CPU, float32.
+
+    Parameters
+    ----------
+    network : fp32, on the CPU, of `channels` channels; it is not changed.
+    way : a name in `WAYS`, not "auto".
+    engine : the device, and its precision where it is no CPU.
+    tta : a name in `tta.VARIANTS`.
+
+    Raises
+    ------
+    MissingExtraError
+        OpenVINO is asked for and not there.
+    InputError
+        The way does not exist, or not on this device.
+    """
+    import torch
+
+    logits = _logits(network, channels, way, engine)
+    pin = engine.device.startswith("cuda")
+
+    def forward(windows: npt.NDArray[np.float32]) -> Tensor:
+        with torch.inference_mode():
+            images = torch.from_numpy(windows)
+            images = images.pin_memory() if pin else images
+            result: Tensor = averaged(lambda x: torch.softmax(logits(x).float(), dim=1), images, tta)
+            return result.cpu()
+
+    return forward
+
+
+def _logits(network: nn.Module, channels: int, way: str, engine: Engine) -> Logits:
+    from .fold import folded
+
+    if way not in WAYS or way == "auto":
+        raise InputError(f"`engine` must be one of {', '.join(WAYS)}. Got {way!r}.")
+    if way.startswith("openvino"):
+        if engine.device != "cpu":
+            raise InputError(f"`engine` {way!r} computes on the CPU. Got device {engine.device!r}; use device 'cpu'.")
+        return _openvino(network, channels, "bf16" if way.endswith("bfloat16") else "f32")
+    import torch
+
+    quick: Any = folded(network, channels)
+    if way == "contiguous":
+        quick = quick.to(memory_format=torch.contiguous_format)
+        return lambda images: quick(images.contiguous())  # type: ignore[no-any-return]
+    if engine.device == "cpu" or way == "float32":
+        engine = Engine(engine.device, way if engine.device == "cpu" else engine.precision)
+    quick = engine.place(quick)
+
+    def compute(images: Tensor) -> Tensor:
+        with engine.autocast():
+            result: Tensor = quick(engine.put(images))
+            return result
+
+    return compute
+
+
+def _has_openvino() -> bool:
+    return importlib.util.find_spec("openvino") is not None
+
+
+def _openvino(network: nn.Module, channels: int, precision: str) -> Logits:
+    """The network, converted from PyTorch; nothing is sent to anybody."""
+    import torch
+
+    from .fold import folded
+
+    if not _has_openvino():
+        raise MissingExtraError(
+            "The engine 'openvino' needs OpenVINO, which is not installed; install it with "
+            "pip install 'napari-fcn[openvino]'."
+        )
+    if "openvino" not in sys.modules:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it would report each use
+    import openvino
+
+    quick = folded(network, channels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about traced sizes, which are dynamic all the same
+        model = openvino.convert_model(
+            quick,
+            example_input=torch.zeros(1, channels, 256, 256),
+            input=[openvino.PartialShape([-1, channels, -1, -1])],
+        )
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+    }
+    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+
+    def compute(images: Tensor) -> Tensor:
+        found = request.infer({0: np.ascontiguousarray(images.numpy())}, share_inputs=True)
+        return torch.from_numpy(found[0].copy())
+
+    return compute
