@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from .errors import InputError
 from .options import Config, option
@@ -33,6 +33,8 @@ class ModelConfig(Config):
     error.
     """
 
+    group: ClassVar[str] = "Network"
+
     architecture: str = option("unet", "the kind of network", choices=architectures)
     encoder: str = option(
         None,
@@ -46,6 +48,7 @@ class ModelConfig(Config):
         "(usually imagenet)",
         choices=weights,
         open=True,
+        group="Transfer",
     )
     upsampling: str | None = option(None, "how the decoder enlarges features", choices=upsampling, advanced=True)
     upsampling_kernel: int | None = option(
@@ -160,6 +163,8 @@ def settings_of(architecture: str) -> Mapping[str, Any]:
 class DataConfig(Config):
     """How images and labels are to be understood."""
 
+    group: ClassVar[str] = "Data"
+
     axes: str | None = option(None, "order of the image's axes, such as YX, YXC, CYX, ZYX or TZCYX")
     channels: tuple[int, ...] | None = option(
         None, "channels to use, counted from 0; all when not given", kind="integers"
@@ -168,6 +173,15 @@ class DataConfig(Config):
         "background",
         "what the label value 0 means",
         choices={"background": "a class of its own", "unlabelled": "nobody has judged this pixel"},
+    )
+    slices: str = option(
+        "painted",
+        "which slices or frames of a stack are learnt from",
+        choices={
+            "painted": "those with labels: slices whose labels are all 0 are left out, if there are others",
+            "all": "all of them: empty slices are background too",
+        },
+        advanced=True,
     )
     ignore: tuple[int, ...] = option((), "further label values that are not learnt from", kind="integers")
     nodata: float | None = option(None, "image value that marks missing pixels", kind="number", advanced=True)
@@ -194,21 +208,31 @@ class DataConfig(Config):
 class TrainingConfig(Config):
     """How the network learns."""
 
+    group: ClassVar[str] = "Recipe"
+
     transfer: str = option(
         "finetune",
         "how training treats what is there already",
         choices={
-            "head": "keep encoder and decoder, learn the last layer anew (of a segmenter to start from)",
-            "frozen": "keep the pretrained features, learn the rest",
-            "finetune": "fine-tune everything, the encoder gently",
-            "scratch": "forget the pretrained weights and learn everything",
+            "head": "keep everything but the last layer: quickest, for new classes with a segmenter to start from",
+            "frozen": "keep the pretrained features: quick, and hard to spoil where little is painted",
+            "finetune": "fine-tune everything gently: the pretrained part learns more slowly; usually best",
+            "scratch": "start from scratch: forget what was pretrained; needs many labels and much time",
         },
+        group="Transfer",
     )
     init: str | None = option(
-        None, "a segmenter's file to start from, also one with other classes or channels", advanced=True
+        None,
+        "a segmenter's file to start from, also one with other classes or channels",
+        advanced=True,
+        group="Transfer",
     )
     freeze_stages: int = option(
-        0, "stages of the encoder that are kept as they are, from the finest (finetune)", kind="integer", advanced=True
+        0,
+        "stages of the encoder that are kept as they are, from the finest (finetune)",
+        kind="integer",
+        advanced=True,
+        group="Transfer",
     )
     encoder_rate: float = option(
         0.3,
@@ -217,6 +241,7 @@ class TrainingConfig(Config):
         minimum=0,
         maximum=10,
         advanced=True,
+        group="Transfer",
     )
     stage_decay: float = option(
         1.0,
@@ -225,6 +250,7 @@ class TrainingConfig(Config):
         minimum=0,
         maximum=1,
         advanced=True,
+        group="Transfer",
     )
     unfreeze: float = option(
         0.0,
@@ -233,6 +259,7 @@ class TrainingConfig(Config):
         minimum=0,
         maximum=1,
         advanced=True,
+        group="Transfer",
     )
     feature_memory: float | None = option(
         None,
@@ -241,6 +268,7 @@ class TrainingConfig(Config):
         kind="number",
         minimum=0,
         advanced=True,
+        group="Transfer",
     )
     rate: float = option(0.002, "highest learning rate", kind="number", minimum=1e-8, maximum=10, advanced=True)
     optimizer: str = option(
@@ -302,15 +330,21 @@ class TrainingConfig(Config):
         minimum=0,
         maximum=0.9,
         advanced=True,
+        group="Run",
     )
     time_budget: float | None = option(
-        None, "seconds of training (60 when no other limit is given)", kind="number", minimum=1
+        None, "seconds of training (60 when no other limit is given)", kind="number", minimum=1, group="Run"
     )
     steps: int | None = option(
-        None, "number of training steps, instead of seconds", kind="integer", minimum=1, advanced=True
+        None, "number of training steps, instead of seconds", kind="integer", minimum=1, advanced=True, group="Run"
     )
     epochs: int | None = option(
-        None, "number of passes over the labelled area, instead of seconds", kind="integer", minimum=1, advanced=True
+        None,
+        "number of passes over the labelled area, instead of seconds",
+        kind="integer",
+        minimum=1,
+        advanced=True,
+        group="Run",
     )
     patience: int | None = option(
         None,
@@ -318,6 +352,7 @@ class TrainingConfig(Config):
         kind="integer",
         minimum=1,
         advanced=True,
+        group="Run",
     )
     batch_size: int | None = option(
         None,
@@ -326,6 +361,7 @@ class TrainingConfig(Config):
         minimum=1,
         maximum=4096,
         advanced=True,
+        group="Run",
     )
     patch_size: int | None = option(
         None,
@@ -334,10 +370,13 @@ class TrainingConfig(Config):
         minimum=32,
         multiple=32,
         advanced=True,
+        group="Run",
     )
     augment: str = option("microscopy", "how patches are varied", choices=augmentations, advanced=True)
-    seed: int = option(0, "start of all random numbers", kind="integer", minimum=0, maximum=2**32 - 1, advanced=True)
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps", advanced=True)
+    seed: int = option(
+        0, "start of all random numbers", kind="integer", minimum=0, maximum=2**32 - 1, advanced=True, group="Run"
+    )
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps", advanced=True, group="Run")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -366,6 +405,8 @@ _BELONGS = {
 @dataclass(frozen=True)
 class PredictionConfig(Config):
     """How an image is segmented."""
+
+    group: ClassVar[str] = "Tiles"
 
     tile_size: int | None = option(
         None,

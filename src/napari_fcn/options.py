@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from .errors import InputError, UnknownNameError
 from .registry import Registry, nearest
@@ -35,6 +35,7 @@ class Option:
     minimum, maximum : bounds of numbers, inclusive.
     multiple : whole numbers must be a multiple of this.
     advanced : folded away in the widgets.
+    group : the heading under which a long list shows it; that of its stage, `Config.group`, when empty.
     """
 
     help: str
@@ -46,6 +47,7 @@ class Option:
     maximum: float | None = None
     multiple: int | None = None
     advanced: bool = False
+    group: str = ""
 
     def names(self) -> list[str]:
         """The choices, in their order."""
@@ -97,7 +99,14 @@ C = TypeVar("C", bound="Config")
 
 @dataclass(frozen=True)
 class Config:
-    """Base of all settings: checks every value, refuses unknown keys, goes to JSON and back."""
+    """Base of all settings: checks every value, refuses unknown keys, goes to JSON and back.
+
+    Attributes
+    ----------
+    group : the heading of the stage's settings in long lists.
+    """
+
+    group: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -130,7 +139,12 @@ def refuse_unknown(names: Iterable[str], known: list[str]) -> None:
 
 def options(*configs: type[Config]) -> dict[str, tuple[Any, Option]]:
     """All settings of some stages: name to (default, `Option`)."""
-    return {entry.name: (entry.default, entry.metadata["option"]) for config in configs for entry in fields(config)}
+    found = {}
+    for config in configs:
+        for entry in fields(config):
+            described: Option = entry.metadata["option"]
+            found[entry.name] = (entry.default, dataclasses.replace(described, group=described.group or config.group))
+    return found
 
 
 def split(values: Mapping[str, Any], *configs: type[Config]) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -252,6 +252,14 @@ class Segmenter:
             if available == self.channels or available >= wanted > self.channels:
                 return str(trained)
         return guess_axes(shape, channels=wanted)
+
+    def settled_on(self, image: Any, axes: str | None = None) -> Segmenter:
+        """A segmenter with the statistics of `image`, by which parts of it are segmented as the whole would be."""
+        normalization = self.normalization
+        if normalization.mode == "dataset":
+            return self
+        statistics = normalization.fit(self._planes(image, axes, None))
+        return replace(self, normalization=replace(normalization, mode="dataset", dataset=statistics))
 
     def _planes(self, image: Any, axes: str | None, channels: tuple[int, ...] | None) -> Planes:
         """The image as planes with the model's channels, or an error that says what the model wants."""

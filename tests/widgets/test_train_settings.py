@@ -45,7 +45,7 @@ def text(field: Any) -> str:
 @pytest.fixture
 def opened(train: Train) -> Train:
     """Train with its advanced fields shown."""
-    train.advanced.native.click()
+    train.unfold()
     return train
 
 
@@ -65,7 +65,9 @@ def test_settings_that_the_architecture_has_are_shown_with_their_usual_values(op
         field, usual = getattr(opened, setting), getattr(model, setting)
         assert field.value is None
         meanings = options(ModelConfig)[setting][1].choices
-        word = meanings[usual] if isinstance(meanings, dict) else "automatic" if usual is None else usual
+        word = (
+            meanings[usual].partition(":")[0] if isinstance(meanings, dict) else "automatic" if usual is None else usual
+        )
         assert text(field).lower() == f"{word} (usual)".lower()
         if isinstance(allowed, tuple):
             assert set(field.choices) == {None, *allowed}

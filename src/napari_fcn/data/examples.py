@@ -91,12 +91,19 @@ def prepare(
     if like is not None and channels != {like.channels}:
         raise InputError(f"Validation images must have {like.channels} channels. Got {channels.pop()}.")
     gone = [[missing(planes.read(p), config.nodata) for p in range(len(planes))] for planes in views]
+    chosen = [
+        _learnt_planes(planes, label, "all" if like else config.slices)
+        for planes, label in zip(views, arrays, strict=True)
+    ]
     if like is None:
-        judged = [_judged(planes, label, masks) for planes, label, masks in zip(views, arrays, gone, strict=True)]
+        judged = [
+            _judged(planes, label, masks, learnt)
+            for planes, label, masks, learnt in zip(views, arrays, gone, chosen, strict=True)
+        ]
         classes = ClassTable.from_labels(judged, zero=config.zero, ignore=config.ignore, names=names, colors=colors)
     else:
         classes = like.classes
-    targets = [_targets(*entry, classes) for entry in zip(views, arrays, gone, strict=True)]
+    targets = [_targets(*entry, classes) for entry in zip(views, arrays, gone, chosen, strict=True)]
     if like is None:
         normalization, notes = _normalization(views, targets, len(classes), config, encoder_range)
     else:
@@ -114,15 +121,19 @@ def prepare(
 
 
 def _targets(
-    planes: Planes, label: npt.NDArray[Any], masks: Sequence[npt.NDArray[np.bool_] | None], classes: ClassTable
+    planes: Planes,
+    label: npt.NDArray[Any],
+    masks: Sequence[npt.NDArray[np.bool_] | None],
+    learnt: Sequence[int],
+    classes: ClassTable,
 ) -> list[npt.NDArray[np.int16]]:
-    """Class indices of each plane, -1 where nobody has judged or there is no data."""
-    targets = []
-    for plane, mask in enumerate(masks):
-        target = classes.to_indices(planes.plane_of(label, plane))
+    """Class indices of each plane, -1 where nobody has judged, there is no data, or nothing is to be learnt."""
+    targets = [np.full((planes.height, planes.width), -1, np.int16) for _ in masks]
+    for plane in learnt:
+        target, mask = classes.to_indices(planes.plane_of(label, plane)), masks[plane]
         if mask is not None:
             target[mask] = -1
-        targets.append(target)
+        targets[plane] = target
     return targets
 
 
@@ -163,12 +174,25 @@ def _view(
     return planes
 
 
-def _judged(planes: Planes, label: npt.NDArray[Any], masks: Sequence[npt.NDArray[np.bool_] | None]) -> npt.NDArray[Any]:
+def _learnt_planes(planes: Planes, label: npt.NDArray[Any], slices: str) -> Sequence[int]:
+    """The planes of a stack that are learnt from: with `slices` "painted" those with a label other than 0, if any."""
+    if slices == "all" or len(planes) == 1:
+        return range(len(planes))
+    return [plane for plane in range(len(planes)) if planes.plane_of(label, plane).any()] or range(len(planes))
+
+
+def _judged(
+    planes: Planes,
+    label: npt.NDArray[Any],
+    masks: Sequence[npt.NDArray[np.bool_] | None],
+    learnt: Sequence[int],
+) -> npt.NDArray[Any]:
     """The label values on pixels that have data, as one row."""
-    if all(mask is None for mask in masks):
+    if len(learnt) == len(masks) and all(mask is None for mask in masks):
         return label
     rows = []
-    for plane, mask in enumerate(masks):
+    for plane in learnt:
+        mask = masks[plane]
         window = planes.plane_of(label, plane)
         rows.append(window.ravel() if mask is None else window[~mask])
     values = np.concatenate(rows)

@@ -1,27 +1,24 @@
 """What napari shows: the only package that knows napari, magicgui and Qt.
 
-`Train` and `Segment` are loaded when they are asked for, and neither loads torch: that is left to the thread which
-computes.
+The widgets are loaded when they are asked for, and none loads torch: that is left to the thread which computes.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .classes import Classes
     from .segment import Segment
     from .train import Train
 
-__all__ = ["Segment", "Train"]
+__all__ = ["Classes", "Segment", "Train"]
+
+_MODULES = {"Classes": "classes", "Segment": "segment", "Train": "train"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Train":
-        from .train import Train
-
-        return Train
-    if name == "Segment":
-        from .segment import Segment
-
-        return Segment
+    if name in _MODULES:
+        return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

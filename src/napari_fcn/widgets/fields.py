@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from magicgui.widgets import ComboBox, FloatSpinBox, LineEdit, SpinBox, create_widget
-from magicgui.widgets.bases import ValueWidget
+from magicgui.widgets.bases import ValueWidget, Widget
 from napari.layers import Layer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox
@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QComboBox
 from ..options import Option
 from ..registry import Registry
 
-__all__ = ["OpenComboBox", "ParsedEdit", "SettingBox", "field", "label", "layer_field", "slim"]
+__all__ = ["OpenComboBox", "ParsedEdit", "SettingBox", "field", "groups", "label", "layer_field", "slim"]
 
 # A wider range is no longer something to step through.
 WIDEST_SPIN = 1e6
@@ -61,6 +61,15 @@ def layer_field(name: str, kind: type[Layer], tooltip: str) -> ComboBox:
     return slim(box)
 
 
+def groups(settings: Mapping[str, tuple[Any, Option]], fields: Mapping[str, Widget]) -> dict[str, list[Widget]]:
+    """Fields under the headings that their settings have, in the settings' order; one heading alone is left out."""
+    found: dict[str, list[Widget]] = {}
+    for name, (_, option) in settings.items():
+        if name in fields:
+            found.setdefault(option.group, []).append(fields[name])
+    return found if len(found) > 1 else {"": list(fields.values())}
+
+
 def _can_step(option: Option) -> bool:
     low, high = option.minimum, option.maximum
     if low is None:
@@ -86,7 +95,8 @@ def _offered(option: Option, allowed: Sequence[Any] | None) -> list[tuple[str, A
     values = option.names() if allowed is None else allowed
     if isinstance(option.choices, Registry):
         return [(value, value, option.choices[value].summary) for value in values]
-    return [(_capital(option.choices[value]), value, option.choices[value]) for value in values]
+    # "keep the features: quick" is shown as "Keep the features", and wholly in the tooltip.
+    return [(_capital(option.choices[value].partition(":")[0]), value, option.choices[value]) for value in values]
 
 
 def _usual_text(usual: Any) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "KEY",
     "array",
     "channel_count",
+    "channel_hint",
     "check_axes",
     "check_labels",
     "class_colors",
@@ -33,6 +34,9 @@ __all__ = [
     "labels_shape",
     "pixel_size",
     "snapshot",
+    "spacing",
+    "visible_part",
+    "window_geometry",
 ]
 
 #: The key in a layer's metadata under which this plugin makes its notes.
@@ -192,6 +196,16 @@ def channel_count(axes: str, shape: Shape) -> int:
     return shape[axes.index("C")] if "C" in axes else 1
 
 
+def channel_hint(image: Image, axes: str) -> str:
+    """What can be typed to pick channels: 'all of 0 blue, 1 green, …'."""
+    count = channel_count(axes, tuple(array(image).shape)) if len(axes) == len(array(image).shape) else 1
+    names = facts(image).get("channel_names") or ()
+    if count == 1:
+        return "the only one"
+    listed = [f"{number} {name}" for number, name in enumerate(names)] if len(names) == count else [f"0 to {count - 1}"]
+    return f"all of {', '.join(listed)}"
+
+
 def snapshot(labels: Labels) -> NDArray[Any]:
     """A copy of the labels as they are now, so that painting can go on."""
     return np.array(array(labels))
@@ -222,6 +236,46 @@ def geometry(image: Image, axes: str) -> dict[str, Any]:
     }
 
 
+def window_geometry(whole: dict[str, Any], start: Sequence[int]) -> dict[str, Any]:
+    """`geometry` of a part of an image that begins at the pixel `start`, one number for each axis."""
+    from napari.utils.transforms import Affine
+
+    # A pixel's place before the layer's own affine, which comes last.
+    placed = Affine(scale=whole["scale"], rotate=whole["rotate"], shear=whole["shear"], translate=whole["translate"])
+    return whole | {"translate": np.asarray(placed(np.asarray(start, dtype=float)))}
+
+
+def visible_part(image: Image, axes: str, point: Sequence[float]) -> tuple[tuple[int, ...], slice, slice] | None:
+    """The part of an image that is seen: index along the axes that are walked through, rows and columns.
+
+    None where there is none: it lies outside the canvas, or Y and X are not both shown.
+
+    Parameters
+    ----------
+    image, axes : the layer and its axes.
+    point : where the sliders stand, in world coordinates: `viewer.dims.point`.
+    """
+    layer_axes = axes[:-1] if image.rgb else axes
+    factors = image.downsample_factors[image.data_level] if image.multiscale else np.ones(image.ndim)
+    corners = np.asarray(image.corner_pixels) * factors
+    shape = array(image).shape
+    position = image.world_to_data(np.asarray(point, dtype=float)[-image.ndim :])
+    index, sides = [], {}
+    for number, axis in enumerate(layer_axes):
+        low, high = corners[:, number]
+        if axis in "YX":
+            start, stop = max(0, int(low)), min(shape[number], int(high + factors[number]))
+            if stop - start < 2:
+                return None
+            sides[axis] = slice(start, stop)
+        elif axis != "C":
+            where = round(float(position[number]))
+            if not 0 <= where < shape[number]:
+                return None
+            index.append(where)
+    return tuple(index), sides["Y"], sides["X"]
+
+
 def pixel_size(image: Image, axes: str) -> float | None:
     """Side of a pixel, in metres where the layer's unit is a metre or more and in micrometres otherwise.
 
@@ -236,6 +290,13 @@ def pixel_size(image: Image, axes: str) -> float | None:
         return None
     side = unit * float(image.scale[row])
     return float(side.to("micrometer" if (1 * unit).to("meter").magnitude < 1 else "meter").magnitude)
+
+
+def spacing(image: Image, axes: str) -> tuple[float, ...]:
+    """Sides of a pixel over the axes without C, relative to the smallest in the plane: 1 for square pixels."""
+    scale = [abs(float(side)) for side in geometry(image, axes)["scale"]]
+    smallest = min(side for side, axis in zip(scale, axes.replace("C", ""), strict=True) if axis in "YX")
+    return tuple(side / smallest for side in scale)
 
 
 def class_names(labels: Labels) -> dict[int, str]:

@@ -1,9 +1,10 @@
-"""What Train and Segment have in common: a form, a button that starts work in a thread, Cancel, and progress."""
+"""What the widgets have in common: a form, a button that starts work in a thread, Cancel, and progress."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from magicgui.widgets import Container, Label, ProgressBar, PushButton
@@ -18,17 +19,25 @@ from . import worker as workers
 from .scroll import FormArea
 from .worker import Task, Worker
 
-__all__ = ["Panel", "Progress", "Work", "values"]
+__all__ = ["Panel", "Progress", "Work", "values", "wrapping_label"]
 
-ADVANCED_CLOSED, ADVANCED_OPEN = "▸ Advanced", "▾ Advanced"
+CLOSED, OPEN = "▸", "▾"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a task tells the panel: how far it is in [0, 1], None when it cannot say, and a line or two about it."""
+    """What a task tells the panel.
+
+    Attributes
+    ----------
+    fraction : how far it is in [0, 1], None when it cannot say.
+    text : a line or two about it.
+    detail : more, for panels that can show it.
+    """
 
     fraction: float | None
     text: str
+    detail: Any = None
 
 
 @dataclass(frozen=True)
@@ -57,8 +66,9 @@ class Panel(Container[Widget]):
     Parameters
     ----------
     essential : fields that are always shown.
-    advanced : fields that are folded away.
+    advanced : fields that are folded away; in groups, by their headings, where they are many.
     action : the word on the button.
+    further : buttons in a second row.
 
     Attributes
     ----------
@@ -70,37 +80,48 @@ class Panel(Container[Widget]):
     done = Signal(object)
     ended = Signal()
 
-    def __init__(self, essential: Iterable[Widget], advanced: Iterable[Widget], action: str) -> None:
+    def __init__(
+        self,
+        essential: Iterable[Widget],
+        advanced: Iterable[Widget] | Mapping[str, Iterable[Widget]],
+        action: str,
+        further: Iterable[Widget] = (),
+    ) -> None:
         self._worker: Worker | None = None
         self._error: Exception | None = None
         self._gone = False
         self._docked = False
-        self._advanced = list(advanced)
+        named = advanced if isinstance(advanced, Mapping) else {"": advanced}
+        groups = {heading: list(fields) for heading, fields in named.items()}
+        self._groups = {heading: [field.name for field in fields] for heading, fields in groups.items()}
+        self._headings = {heading: _fold(heading, inner=True) for heading in self._groups if heading}
         self._withheld: set[str] = set()
         self.result: Any = None
 
-        self._fold = PushButton(text=ADVANCED_CLOSED, name="advanced", tooltip="More settings, with sensible values")
-        self._fold.native.setFlat(True)
-        self._fold.native.setStyleSheet("text-align: left; padding: 2px; border: none; background: transparent;")
+        self._fold = _fold("advanced", tooltip="More settings, with sensible values")
         self._form: Container[Widget] = Container(labels=True)
         # magicgui aligns the labels only of what is added to a finished container.
-        self._form.extend([*essential, self._fold, *self._advanced])
+        self._form.extend([*essential, self._fold])
+        for heading, fields in groups.items():
+            self._form.extend(([self._headings[heading]] if heading else []) + list(fields))
         self._run_button = PushButton(text=action, name="run")
         self._cancel_button = PushButton(text="Cancel", name="cancel_button", enabled=False)
         self._buttons: Container[Widget] = Container(
             widgets=[self._run_button, self._cancel_button], layout="horizontal", labels=False
         )
+        self._more_buttons: Container[Widget] = Container(widgets=list(further), layout="horizontal", labels=False)
         self._bar = ProgressBar(min=0, max=1000, value=0, name="progress", visible=False)
-        self._text = _wrapping_label("status")
-        super().__init__(widgets=[self._buttons, self._bar, self._text], labels=False)
-        for part in (self._form, self._buttons):
+        self._text = wrapping_label("status")
+        super().__init__(widgets=[self._buttons, self._more_buttons, self._bar, self._text], labels=False)
+        for part in (self._form, self._buttons, self._more_buttons):
             part.margins = (0, 0, 0, 0)
         # magicgui's own scroll areas are lost when napari docks a widget.
         self._area = FormArea(self._form.native)
         self.native.layout().insertWidget(0, self._area)
-        self._show_advanced(False)
+        self._show_advanced()
 
-        self._fold.clicked.connect(self._toggle_advanced)
+        for fold in (self._fold, *self._headings.values()):
+            fold.clicked.connect(partial(self._toggle, fold))
         self._run_button.clicked.connect(lambda: self.attempt(self))
         self._cancel_button.clicked.connect(self.cancel)
         # The thread may outlive the window, and must not write to widgets that are gone.
@@ -109,7 +130,7 @@ class Panel(Container[Widget]):
 
     def __getattr__(self, name: str) -> Any:
         """Fields and buttons, by their names."""
-        for part in ("_form", "_buttons"):
+        for part in ("_form", "_buttons", "_more_buttons"):
             container = self.__dict__.get(part)
             found = None if container is None else container.get_widget(name)
             if found is not None:
@@ -180,10 +201,15 @@ class Panel(Container[Widget]):
     def cancel(self) -> None:
         """Stop after the current step and keep what there is."""
         if self._worker is not None:
-            self._worker.quit()
+            self._worker.cancel()
             if not self._gone:
                 self._cancel_button.enabled = False
                 self._text.value = "Stopping after this step…"
+
+    def leave(self) -> None:
+        """Stop because the widget is closed: what was learnt is saved."""
+        if self._worker is not None:
+            self._worker.quit()
 
     def wait(self, timeout: float | None = None) -> Any:
         """Let the window live until the work is done, and return its result.
@@ -222,6 +248,11 @@ class Panel(Container[Widget]):
             bar.setValue(round(1000 * progress.fraction))
         stopping = self._worker is not None and self._worker.stop.is_set()
         self._text.value = progress.text if not stopping else "Stopping after this step…"
+        if progress.detail is not None:
+            self.show_detail(progress.detail)
+
+    def show_detail(self, detail: Any) -> None:
+        """Show what a task tells beyond text; for panels that can."""
 
     def _failed(self, error: Exception) -> None:
         self._error = error
@@ -244,13 +275,30 @@ class Panel(Container[Widget]):
         self._bar.visible = running
         self._form.enabled = not running
 
-    def _toggle_advanced(self) -> None:
-        self._show_advanced(self._fold.text == ADVANCED_CLOSED)
+    def unfold(self, *headings: str) -> None:
+        """Show the advanced fields, of the named groups or of all."""
+        _set_fold(self._fold, True)
+        for heading in headings or self._headings:
+            _set_fold(self._headings[heading], True)
+        self._show_advanced()
 
-    def _show_advanced(self, shown: bool) -> None:
-        self._fold.text = ADVANCED_OPEN if shown else ADVANCED_CLOSED
-        for widget in self._advanced:
-            widget.visible = shown and widget.name not in self._withheld
+    def _toggle(self, fold: PushButton) -> None:
+        _set_fold(fold, not _is_open(fold))
+        self._show_advanced()
+
+    def _show_advanced(self) -> None:
+        shown = _is_open(self._fold)
+        for heading, names in self._groups.items():
+            fold = self._headings.get(heading)
+            offered = [name for name in names if name not in self._withheld]
+            if fold is not None:
+                fold.visible = shown and bool(offered)
+            unfolded = shown and (fold is None or _is_open(fold))
+            for name in names:
+                self._field(name).visible = unfolded and name in offered
+
+    def _field(self, name: str) -> Widget:
+        return next(widget for widget in self._form if widget.name == name)
 
     def exchange(self, field: Widget, *, offered: bool) -> None:
         """Put an advanced field into the place of the one that has its name; who has that one still must let it go.
@@ -258,29 +306,33 @@ class Panel(Container[Widget]):
         A field that is not `offered` keeps its place and its name, but nobody sees it.
         """
         position = next(number for number, widget in enumerate(self._form) if widget.name == field.name)
-        old = self._form[position]
-        row = old.native.parentWidget()  # the field and its label
-        self._advanced[self._advanced.index(old)] = field
         if offered:
             self._withheld.discard(field.name)
         else:
             self._withheld.add(field.name)
         field.visible = False  # so that nothing flickers
-        del self._form[position]
+        self.take_out(self._form[position])
+        self._form.insert(position, field)
+        self._show_advanced()
+
+    def take_out(self, field: Widget) -> None:
+        """Remove a field from the form, with its label."""
+        row = field.native.parentWidget()  # the field and its label
+        del self._form[self._form.index(field)]
         # Now, and not when Python's collector finds it, which may be in the thread of a training.
         row.deleteLater()
-        self._form.insert(position, field)
-        field.visible = offered and self._fold.text == ADVANCED_OPEN
 
     def _parent_changed(self, parent: Any) -> None:
         # Taken out of its dock, which is how napari closes one.
         if self._docked and parent is None:
-            self.cancel()
+            self.leave()
         self._docked = parent is not None
 
     def _forget_widgets(self) -> None:
         self._gone = True
-        self.cancel()
+        self._gone = True
+        if self._worker is not None:
+            self._worker.quit()
 
 
 def values(fields: Iterable[Widget], names: Iterable[str]) -> dict[str, Any]:
@@ -290,8 +342,29 @@ def values(fields: Iterable[Widget], names: Iterable[str]) -> dict[str, Any]:
     return {name: value for name, value in pairs.items() if value is not None}
 
 
-def _wrapping_label(name: str) -> Label:
-    text = Label(value="", name=name)
+def _fold(heading: str, *, inner: bool = False, tooltip: str = "") -> PushButton:
+    """A heading that opens and closes what is under it."""
+    name = f"group_{heading.lower()}" if inner else heading
+    button = PushButton(text=f"{CLOSED} {heading.capitalize()}", name=name, tooltip=tooltip)
+    button.native.setFlat(True)
+    indent = 14 if inner else 2
+    button.native.setStyleSheet(
+        f"text-align: left; padding: 2px 2px 2px {indent}px; border: none; background: transparent;"
+    )
+    return button
+
+
+def _is_open(fold: PushButton) -> bool:
+    return bool(fold.text.startswith(OPEN))
+
+
+def _set_fold(fold: PushButton, opened: bool) -> None:
+    fold.text = f"{OPEN if opened else CLOSED}{fold.text[1:]}"
+
+
+def wrapping_label(name: str) -> Label:
+    """A text that takes as many lines as it needs."""
+    text = Label(value="", name=name, label=" ")
     native: QLabel = text.native
     native.setWordWrap(True)
     native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)

@@ -1,46 +1,76 @@
-"""The Segment widget: from an image layer and a segmenter to a labels layer."""
+"""The Segment widget: from image layers or files and a segmenter to labels."""
 
 from __future__ import annotations
 
-import threading
-import zlib
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from magicgui.widgets import ComboBox, LineEdit, PushButton
+from magicgui.widgets import CheckBox, ComboBox, FileEdit, LineEdit, PushButton, Select
+from magicgui.widgets.bases import Widget
 from napari.layers import Image, Labels
+from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QFileDialog
 
 from ..config import PredictionConfig
 from ..errors import InputError
 from ..options import options
-from . import layers
-from .fields import field, layer_field, slim
+from . import layers, preferences
+from .fields import SettingBox, field, layer_field, slim
 from .panel import Panel, Progress, Work, values
+from .script import Script, prediction_script
+from .segment_job import FolderJob, Part, Result, SegmentJob
+from .segment_layers import Target, show
 from .store import segmenters
-from .worker import Worker
+from .worker import Stop, Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from napari.viewer import Viewer
 
     from ..segmenter import Segmenter
 
 __all__ = ["Segment"]
 
+SCOPES = (
+    ("The whole layer", "layer", "all slices and frames of the image layer"),
+    ("What is seen", "view", "the part of the slice that the window shows, at full resolution"),
+    ("This slice", "slice", "the slice at which the sliders stand"),
+    ("Several layers", "layers", "one after the other"),
+    ("A folder of files", "folder", "files that need not be opened; results are files too"),
+)
+SHOWN = {
+    "layer": ("image", "into"),
+    "view": ("image", "into"),
+    "slice": ("image", "into"),
+    "layers": ("images",),
+    "folder": ("source", "target", "overwrite"),
+}
+WANTED = {"probabilities": "Probabilities too", "uncertainty": "Uncertainty too", "instances": "Numbered objects too"}
+TIPS = (
+    "Another layer with the probability of each class",
+    "Another layer that is bright where the network is unsure",
+    "Another layer in which every object has its number; touching ones are parted at their waists",
+)
+MEASURES = (
+    ("Entropy", "entropy", "of all classes' probabilities: 1 where all are alike"),
+    ("Margin", "margin", "how close the second class is to the first"),
+    ("Confidence", "confidence", "how far the first class is from certain"),
+)
+
 
 class Segment(Panel):
-    """Segment an image layer with a segmenter that was trained here or loaded from a file.
+    """Segment image layers or files with a segmenter that was trained here or loaded from a file.
 
-    Fields are `image`, `segmenter` (its name), `axes`, and the settings of prediction. Calling the widget starts in a
-    thread and returns the worker; `wait` returns the labels layer.
+    Fields are `scope` ("layer", "view", "slice", "layers" or "folder"), `image`, `images`, `source` and `target`,
+    `segmenter` (its name), `into` (a labels layer to write to), `probabilities`, `uncertainty`, `instances`, `axes`,
+    and the settings of prediction. Calling the widget starts in a thread and returns the worker; `wait` returns the
+    labels layer, a list of them for several layers, or the files.
 
     Parameters
     ----------
-    napari_viewer : where the labels layer goes.
+    napari_viewer : where layers go.
 
     Examples
     --------
@@ -56,7 +86,31 @@ class Segment(Panel):
         self._viewer = napari_viewer
         self._settings = options(PredictionConfig)
         self._guessed: tuple[Any, str] = (None, "")
+        super().__init__(self._fields(), self._advanced_fields(), "Segment", [self._script_field()])
+        self.load_button.clicked.connect(lambda: self.attempt(self._load_clicked))
+        self.script_button.clicked.connect(lambda: self.attempt(self._script_clicked))
+        self.image.changed.connect(self._guess_axes)
+        self.segmenter.changed.connect(self._guess_axes)
+        self.scope.changed.connect(self._show_fields)
+        segmenters.changed.connect(self._segmenters_changed)
+        self._guess_axes()
+        self._show_fields()
+
+    def _fields(self) -> list[Widget]:
+        scope = SettingBox(SCOPES, value="layer", name="scope", label="What", tooltip="What is to be segmented")
         image = layer_field("image", Image, "What to segment; slices and frames are walked through")
+        images = Select(
+            name="images",
+            label="Images",
+            choices=lambda _: [layer for layer in self._viewer.layers if isinstance(layer, Image)],
+            tooltip="The layers to segment, one after the other; hold Ctrl to choose several",
+        )
+        images.native.setMaximumHeight(90)
+        source = FileEdit(
+            name="source", label="Files", mode="d", tooltip="A folder of images, or a pattern like d/*.tif"
+        )
+        target = FileEdit(name="target", label="Results", mode="d", tooltip="A folder for the results")
+        overwrite = CheckBox(name="overwrite", text="Replace results that exist", value=False)
         segmenter = slim(
             ComboBox(
                 name="segmenter",
@@ -73,13 +127,39 @@ class Segment(Panel):
             label="Axes",
             tooltip="What the image's axes are, in their order:\nT time, Z depth, C channel, Y row, X column.",
         )
-        advanced = [field(name, default, option) for name, (default, option) in self._settings.items()]
-        super().__init__([image, segmenter, load, axes], advanced, "Segment")
-        load.clicked.connect(lambda: self.attempt(self._load_clicked))
-        image.changed.connect(self._guess_axes)
-        segmenter.changed.connect(self._guess_axes)
-        segmenters.changed.connect(self._segmenters_changed)
-        self._guess_axes()
+        into = slim(
+            ComboBox(
+                name="into",
+                label="Write into",
+                choices=lambda _: [
+                    ("A layer of its own", None),
+                    *((layer.name, layer) for layer in self._viewer.layers if isinstance(layer, Labels)),
+                ],
+                tooltip="A labels layer that is changed; Ctrl+Z takes the change back",
+            )
+        )
+        extras = [
+            CheckBox(name=name, text=text, tooltip=tip, value=False)
+            for (name, text), tip in zip(WANTED.items(), TIPS, strict=True)
+        ]
+        return [scope, image, images, source, target, overwrite, segmenter, load, axes, into, *extras]
+
+    def _advanced_fields(self) -> list[Widget]:
+        fields: list[Widget] = [field(name, default, option) for name, (default, option) in self._settings.items()]
+        device = next(widget for widget in fields if widget.name == "device")
+        device.value = preferences.preference("device") or device.value  # type: ignore[attr-defined]
+        measure = SettingBox(
+            MEASURES, value="entropy", name="measure", label="Uncertainty", tooltip="What the layer of doubt shows"
+        )
+        return [*fields, measure]
+
+    def _script_field(self) -> PushButton:
+        return PushButton(
+            text="Copy as script…",
+            name="script_button",
+            tooltip="Copy the Python and the command line that repeat this;\n"
+            "image and segmenter are written to a folder that you choose",
+        )
 
     def load(self, path: str | Path) -> Worker:
         """Start to load a segmenter from a file, and choose it; `wait` returns it.
@@ -90,52 +170,100 @@ class Segment(Panel):
         return self._start(lambda: Work(partial(_load, file), f"loading of {file.name}", partial(self._loaded, file)))
 
     def prepare(self) -> Work:
-        """Read the fields, and note where the image lies."""
-        image: Image | None = self.image.value
+        """Read the fields, and note where the images lie."""
+        images = self._images()
+        name, trained = self._trained()
+        settings = PredictionConfig(**values(self._form, self._settings)).to_json()
+        if images is None:
+            return self._prepare_folder(trained, settings)
+        targets = [self._target(image) for image in images]
+        job = SegmentJob(
+            images=[layers.array(image) for image in images],
+            axes=[target.axes for target in targets],
+            parts=[target.part for target in targets],
+            spacing=[layers.spacing(image, target.axes) for image, target in zip(images, targets, strict=True)],
+            segmenter=trained,
+            settings=settings,
+            wanted=frozenset(box for box in WANTED if getattr(self, box).value),
+            measure=self.measure.value,
+        )
+        what = f"'{images[0].name}'" if len(images) == 1 else f"{len(images)} layers"
+        return Work(job.run, f"segmentation of {what}", partial(self._show, targets, name, trained))
+
+    def script(self, folder: str | Path) -> Script:
+        """The Python and the command line that repeat the segmentation of the whole layer `image`.
+
+        Parameters
+        ----------
+        folder : where the image and the segmenter go.
+        """
+        image = self.image.value
         if image is None:
+            raise InputError("A script needs an image layer to segment. Got none; open an image first.")
+        settings = values(self._form, self._settings)
+        axes = layers.check_axes(self.axes.value, tuple(layers.array(image).shape), image.name)
+        return prediction_script(layers.array(image), image.name, axes, self._trained()[1], settings, Path(folder))
+
+    def _images(self) -> list[Image] | None:
+        """The layers to segment; None for files."""
+        scope = self.scope.value
+        if scope == "folder":
+            return None
+        chosen = list(self.images.value) if scope == "layers" else [self.image.value]
+        if not chosen or chosen[0] is None:
             raise InputError("Segmenting needs an image layer. Got none; open an image first.")
-        name: str | None = self.segmenter.value
+        return chosen
+
+    def _trained(self) -> tuple[str, Segmenter]:
+        name = self.segmenter.value
         if name is None:
             raise InputError("Segmenting needs a segmenter. Got none; train one, or load one from a file.")
-        settings = PredictionConfig(**values(self._form, self._settings))
-        axes = layers.check_axes(self.axes.value, tuple(layers.array(image).shape), image.name)
-        source = _Source(image.name, str(image.unique_id), layers.geometry(image, axes))
-        job = _Job(layers.array(image), axes, segmenters[name], settings.to_json())
-        return Work(job.run, f"segmentation of '{image.name}'", partial(self._show, source, name))
+        return name, segmenters[name]
 
-    def _show(self, source: _Source, segmenter: str, labels: np.ndarray[Any, Any] | None) -> tuple[Labels | None, str]:
-        """Put labels into the layer that this widget made of the same image, or into a new one."""
-        if labels is None:
+    def _target(self, image: Image) -> Target:
+        """Where the result of an image goes."""
+        several = self.scope.value == "layers"
+        shape = tuple(layers.array(image).shape)
+        given = layers.image_axes(image, channels=self._channels()) if several else self.axes.value
+        axes = layers.check_axes(given, shape, image.name)
+        part = Part()
+        if self.scope.value in ("view", "slice"):
+            seen = layers.visible_part(image, axes, self._viewer.dims.point)
+            if seen is None:
+                raise InputError(f"Nothing of '{image.name}' is seen; show it in 2D, with its rows and columns.")
+            part = Part(*seen) if self.scope.value == "view" else Part(seen[0])
+        into: Labels | None = None if several else self.into.value
+        if into is not None:
+            layers.check_labels(axes, image, into)
+        return Target(image.name, str(image.unique_id), axes, shape, layers.geometry(image, axes), part, into)
+
+    def _prepare_folder(self, trained: Segmenter, settings: dict[str, Any]) -> Work:
+        source, target = str(self.source.value), str(self.target.value)
+        if "" in (source, target) or "." in (source, target):
+            raise InputError("Segmenting files needs a folder of images and a folder for the results; choose both.")
+        job = FolderJob(source, target, trained, settings, overwrite=self.overwrite.value)
+
+        def finish(done: list[Path]) -> tuple[Any, str]:
+            return done, f"{len(done)} file{'s' * (len(done) != 1)} segmented, in {target}."
+
+        return Work(job.run, f"segmentation of the files in {source}", finish)
+
+    def _show(
+        self, targets: list[Target], name: str, trained: Segmenter, results: list[Result] | None
+    ) -> tuple[Any, str]:
+        """Show results as layers; what was asked for one layer gives one, for several a list."""
+        if results is None:
             return self.result, "Cancelled; no layer was changed."
-        trained = segmenters[segmenter]
-        style = layers.class_style(trained.classes, trained.nodata_value)
-        facts = {"source": source.identity, "segmenter": segmenter, "checksum": _checksum(labels)}
-        layer = self._own_layer(source, labels.ndim)
-        if layer is None:
-            layer = Labels(labels, name=f"{source.name} segmentation", **source.geometry, **style)
-            layer.metadata[layers.KEY] = facts
-            layer = self._viewer.add_layer(layer)
-            verb = "Added"
-        else:
-            layer.data = labels
-            for attribute, value in (source.geometry | style).items():
-                setattr(layer, attribute, value)
-            verb = "Updated"
-        # Only now the name is known: napari makes it unique.
-        layer.metadata[layers.KEY] = facts | {"layer": str(layer.unique_id), "name": layer.name}
-        found = sum(1 for entry in trained.classes if (labels == entry.value).any())
-        return layer, f"{verb} '{layer.name}', made by '{segmenter}': {found} of {len(trained.classes)} classes found."
-
-    def _own_layer(self, source: _Source, ndim: int) -> Labels | None:
-        """The layer that this widget made of the same image, unless somebody has renamed, copied or painted in it."""
-        for layer in self._viewer.layers:
-            facts = layers.facts(layer)
-            if not isinstance(layer, Labels) or layer.ndim != ndim or facts.get("source") != source.identity:
-                continue
-            known = facts.get("layer") == str(layer.unique_id) and facts.get("name") == layer.name
-            if known and facts.get("checksum") == _checksum(layer.data):
-                return layer
-        return None
+        shown = [
+            show(self._viewer, target, name, trained, result) for target, result in zip(targets, results, strict=True)
+        ]
+        found = [sum((result.labels == entry.value).any() for entry in trained.classes) for result in results]
+        lines = [
+            f"{verb} '{layer.name}', made by '{name}': {count} of {len(trained.classes)} classes found."
+            for (layer, verb), count in zip(shown, found, strict=True)
+        ]
+        made = [layer for layer, _ in shown]
+        return (made if self.scope.value == "layers" else made[0]), "\n".join(lines)
 
     def _loaded(self, file: Path, segmenter: Segmenter | None) -> tuple[Any, str]:
         if segmenter is None:
@@ -150,6 +278,12 @@ class Segment(Panel):
         if path:
             self.load(path)
 
+    def _script_clicked(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self.native, "Where to write image and segmenter")
+        if folder:
+            self.script(folder).copy()
+            show_info("Copied: the Python and the command line that repeat this segmentation.")
+
     def _segmenters_changed(self, name: str) -> None:
         if self._gone:
             return
@@ -158,58 +292,32 @@ class Segment(Panel):
             # What was just trained or loaded is what one wants to try.
             self.segmenter.value = name
 
+    def _show_fields(self) -> None:
+        """Show the fields that the scope needs."""
+        needed = SHOWN[self.scope.value]
+        for name in ("image", "images", "source", "target", "overwrite", "into"):
+            getattr(self, name).visible = name in needed
+        self.axes.visible = self.scope.value not in ("layers", "folder")
+        for name in WANTED:
+            getattr(self, name).visible = self.scope.value != "folder"
+
+    def _channels(self) -> int | None:
+        name = self.segmenter.value
+        return segmenters[name].channels if name in segmenters else None
+
     def _guess_axes(self) -> None:
-        image, name = self.image.value, self.segmenter.value
+        image = self.image.value
         guessed_for, guess = self._guessed
         if image is None or (image is guessed_for and self.axes.value != guess):
             return  # what was typed for this image stays
-        channels = segmenters[name].channels if name in segmenters else None
-        self._guessed = image, layers.image_axes(image, channels=channels)
+        self._guessed = image, layers.image_axes(image, channels=self._channels())
         self.axes.value = self._guessed[1]
 
 
-@dataclass(frozen=True)
-class _Source:
-    """The image layer as it was when work began; it may be gone at the end."""
-
-    name: str
-    identity: str
-    geometry: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Job:
-    """All that segmenting needs, without widgets or layers."""
-
-    image: Any
-    axes: str
-    segmenter: Segmenter
-    settings: Mapping[str, Any]
-
-    def run(self, stop: threading.Event) -> Generator[Progress, None, np.ndarray[Any, Any] | None]:
-        """Segment, in the worker's thread; None when it was told to stop."""
-        yield Progress(None, "Preparing…")
-        steps = self.segmenter.predict_steps(self.image, self.axes, **self.settings)
-        try:
-            while not stop.is_set():
-                fraction = next(steps)
-                yield Progress(fraction, f"{fraction:.0%} segmented")
-        except StopIteration as end:
-            labels: np.ndarray[Any, Any] = end.value[0]
-            return labels
-        finally:
-            steps.close()
-        return None
-
-
-def _load(file: Path, stop: threading.Event) -> Generator[Progress, None, Segmenter | None]:
+def _load(file: Path, stop: Stop) -> Generator[Progress, None, Segmenter | None]:
     """Read a segmenter, in the worker's thread; only here torch is loaded."""
     yield Progress(None, f"Loading {file.name}…")
     from ..segmenter import Segmenter
 
     segmenter = Segmenter.load(file)
     return None if stop.is_set() else segmenter
-
-
-def _checksum(labels: Any) -> int:
-    return zlib.crc32(np.ascontiguousarray(labels).data)

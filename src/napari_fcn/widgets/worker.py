@@ -8,6 +8,7 @@ instead of what is going on.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -18,22 +19,37 @@ from typing import Any, TypeAlias
 from napari.qt.threading import create_worker
 from superqt.utils import GeneratorWorker
 
-__all__ = ["Task", "Worker", "start"]
+__all__ = ["Stop", "Task", "Worker", "start"]
+
+LAST_WORDS = 120_000
+"""Milliseconds that running tasks may take to end when the program does."""
 
 # Progress that comes faster is not seen, and costs the window time.
 SECONDS_BETWEEN_UPDATES = 0.1
 
+
+class Stop(threading.Event):
+    """Set when a task is to stop; `leaving` when nobody will be there to take its result, so that it is to be saved."""
+
+    leaving = False
+
+
 #: Yields progress, looks at the event after every step, and returns a result even when it was told to stop.
-Task: TypeAlias = Callable[[threading.Event], Generator[Any, None, Any]]
+Task: TypeAlias = Callable[[Stop], Generator[Any, None, Any]]
 
 
 class Worker(GeneratorWorker[Any, Any, Any]):
-    """A running task; `quit` asks it to stop after the current step."""
+    """A running task."""
 
-    stop: threading.Event
+    stop: Stop
+
+    def cancel(self) -> None:
+        """Ask the task to stop after the current step; it still returns what it has got."""
+        self.stop.set()
 
     def quit(self) -> None:
-        """Ask the task to stop; it still returns what it has got."""
+        """Ask the same because the window goes, as napari does."""
+        self.stop.leaving = True
         self.stop.set()
 
 
@@ -53,7 +69,7 @@ class _Failed:
         self.error = error
 
 
-def _guarded(tasks: list[Task], stop: threading.Event) -> Generator[Any, None, Any]:
+def _guarded(tasks: list[Task], stop: Stop) -> Generator[Any, None, Any]:
     shown = -SECONDS_BETWEEN_UPDATES
     steps = tasks.pop()(stop)
     try:
@@ -89,7 +105,7 @@ def start(
     yielded, returned, failed, finished : called in the thread of the window, `finished` always and last;
         `yielded` a few times a second, with the newest progress.
     """
-    stop = threading.Event()
+    stop = Stop()
     # napari keeps its workers; without this it would keep images, labels and the widget with them.
     tasks = [task]
     listeners: dict[str, Callable[..., None]] = {
@@ -126,3 +142,13 @@ def start(
     worker.warned.connect(lambda warning: logging.getLogger(__name__).warning("%s", warning[0]))
     worker.start()
     return worker
+
+
+@atexit.register
+def _end_all() -> None:
+    """Let tasks that still run when the program ends save what they have got."""
+    running = list(Worker._worker_set)
+    for worker in running:
+        worker.quit()
+    if running:
+        Worker.await_workers(LAST_WORDS)

@@ -1,0 +1,223 @@
+"""What Segment does in its thread: segment arrays or files, and make of it what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+from .panel import Progress
+from .worker import Stop
+
+if TYPE_CHECKING:
+    from ..segmenter import Segmenter
+
+__all__ = ["FolderJob", "Part", "Result", "SegmentJob"]
+
+Array = npt.NDArray[Any]
+MARGIN = 64
+"""Pixels of surroundings that the network sees beyond a part of an image."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which part of an image: an index, range or everything for each axis that is no channel.
+
+    Attributes
+    ----------
+    index : along the axes that are walked through; None for all of them.
+    rows, columns : in pixels; None for all.
+    """
+
+    index: tuple[int, ...] | None = None
+    rows: slice | None = None
+    columns: slice | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the whole image."""
+        return self == Part()
+
+    def key(self, axes: str, shape: Sequence[int]) -> tuple[slice, ...]:
+        """Slices for an array of these axes and this shape; those of C are whole."""
+        walked = iter(self.index or ())
+        sides = {"Y": self.rows, "X": self.columns}
+        key = []
+        for axis, size in zip(axes, shape, strict=True):
+            if axis in "YX":
+                part = sides[axis]
+            elif axis == "C" or self.index is None:
+                part = None
+            else:
+                where = next(walked)
+                part = slice(where, where + 1)
+            key.append(slice(0, size) if part is None else part)
+        return tuple(key)
+
+    def widened(self, axes: str, shape: Sequence[int]) -> Part:
+        """The part with its surroundings."""
+        height, width = (shape[axes.index(axis)] for axis in "YX")
+        return Part(self.index, _widened(self.rows, height), _widened(self.columns, width))
+
+    def within(self, whole: Part, axes: str, shape: Sequence[int]) -> tuple[slice, ...]:
+        """Slices that cut this part out of `whole`, whose array has this shape."""
+        inner = {
+            "Y": _shifted(self.rows, whole.rows),
+            "X": _shifted(self.columns, whole.columns),
+        }
+        return tuple(inner.get(axis) or slice(0, size) for axis, size in zip(axes, shape, strict=True))
+
+
+def _widened(side: slice | None, size: int) -> slice | None:
+    return None if side is None else slice(max(0, side.start - MARGIN), min(size, side.stop + MARGIN))
+
+
+def _shifted(inner: slice | None, outer: slice | None) -> slice | None:
+    if inner is None or outer is None:
+        return None
+    return slice(inner.start - outer.start, inner.stop - outer.start)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was made of one image, each `spatial` array over the part that was asked for; None where not asked for."""
+
+    labels: Array
+    probabilities: npt.NDArray[np.float32] | None = None
+    uncertainty: npt.NDArray[np.float32] | None = None
+    instances: npt.NDArray[np.int32] | None = None
+
+
+@dataclass(frozen=True)
+class SegmentJob:
+    """All that segmenting layers needs, without widgets or layers.
+
+    Attributes
+    ----------
+    images, axes, parts : of each.
+    spacing : of each, sides of a pixel over the axes without C, for distances.
+    segmenter, settings : what segments, and how.
+    wanted : of "probabilities", "uncertainty", "instances".
+    measure : of uncertainty.
+    """
+
+    images: Sequence[Any]
+    axes: Sequence[str]
+    parts: Sequence[Part]
+    spacing: Sequence[tuple[float, ...]]
+    segmenter: Segmenter
+    settings: Mapping[str, Any]
+    wanted: frozenset[str] = frozenset()
+    measure: str = "entropy"
+
+    def run(self, stop: Stop) -> Generator[Progress, None, list[Result] | None]:
+        """Segment one image after the other, in the worker's thread; None when it was told to stop."""
+        yield Progress(None, "Preparing…")
+        results: list[Result] = []
+        count = len(self.images)
+        for number, (image, axes, part, spacing) in enumerate(
+            zip(self.images, self.axes, self.parts, self.spacing, strict=True)
+        ):
+            whole = part.widened(axes, image.shape)
+            window = image if part.whole else image[whole.key(axes, image.shape)]
+            segmenter = self.segmenter if part.whole else self.segmenter.settled_on(image, axes)
+            scores = bool(self.wanted & {"probabilities", "uncertainty"})
+            options = {**self.settings, "probabilities": True} if scores else dict(self.settings)
+            steps = segmenter.predict_steps(window, axes, **options)
+            try:
+                while not stop.is_set():
+                    fraction = (number + next(steps)) / count
+                    of = "" if count == 1 else f", image {number + 1} of {count}"
+                    yield Progress(fraction, f"{fraction:.0%} segmented{of}")
+            except StopIteration as end:
+                labels, probabilities = end.value
+                spatial = axes.replace("C", "")
+                cut = part.within(whole, spatial, labels.shape)
+                made = labels[cut], None if probabilities is None else probabilities[(slice(None), *cut)]
+                results.append(self._result(made, spatial, spacing))
+                continue
+            finally:
+                steps.close()
+            return None
+        return results
+
+    def _result(self, made: tuple[Array, Any], axes: str, spacing: tuple[float, ...]) -> Result:
+        from ..inference.uncertainty import uncertainty
+
+        labels, scores = made
+        return Result(
+            labels,
+            scores if "probabilities" in self.wanted else None,
+            uncertainty(scores, self.measure) if "uncertainty" in self.wanted else None,
+            self._instances(labels, axes, spacing) if "instances" in self.wanted else None,
+        )
+
+    def _instances(self, labels: Array, axes: str, spacing: tuple[float, ...]) -> npt.NDArray[np.int32]:
+        """Numbered objects of every class but 0: of each volume as a whole, of each frame by itself."""
+        from ..inference.instances import instances
+
+        values = [entry.value for entry in self.segmenter.classes if entry.value != 0]
+        found = np.zeros(labels.shape, np.int32)
+        depth = min(spacing)
+        frames = range(labels.shape[axes.index("T")]) if "T" in axes else [None]
+        for frame in frames:
+            key = tuple(frame if axis == "T" else slice(None) for axis in axes)
+            sides = [side for axis, side in zip(axes, spacing, strict=True) if axis != "T"]
+            found[key] = instances(labels[key], values, depth=depth, spacing=sides)
+        return found
+
+
+@dataclass(frozen=True)
+class FolderJob:
+    """Files to segment, each result complete or not there.
+
+    Attributes
+    ----------
+    source, output : file, folder or glob to read; file or folder to write.
+    axes : of all files; as the files or the segmenter say when None.
+    overwrite : replace results that exist.
+    """
+
+    source: str
+    output: str
+    segmenter: Segmenter
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    axes: str | None = None
+    overwrite: bool = False
+
+    def run(self, stop: Stop) -> Generator[Progress, None, list[Path]]:
+        """Segment, in the worker's thread; the files that are complete."""
+        from ..data import spatial_axes
+        from ..io import check_output, find_files, output_paths, read_image, write_labels
+
+        files = find_files(self.source)
+        outputs = output_paths(self.output, files)
+        for path in outputs:
+            check_output(path, self.overwrite)
+        done: list[Path] = []
+        for file, output in zip(files, outputs, strict=True):
+            if stop.is_set():
+                break
+            try:
+                image = read_image(file)
+                axes = self.segmenter.axes_for(tuple(image.array.shape), self.axes or image.axes)
+                steps = self.segmenter.predict_steps(image.array, axes, **self.settings)
+                labels = None
+                while not stop.is_set():
+                    try:
+                        fraction = (len(done) + next(steps)) / len(files)
+                    except StopIteration as end:
+                        labels = end.value[0]
+                        break
+                    yield Progress(fraction, f"{file.name}: {len(done)} of {len(files)} files segmented")
+            except InputError as error:
+                raise type(error)(str(error) if file.name in str(error) else f"{file}: {error}") from None
+            if labels is not None:
+                write_labels(output, labels, axes=spatial_axes(axes), overwrite=self.overwrite)
+                done.append(output)
+        return done
