@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -15,7 +16,13 @@ from PIL import Image
 from napari_fcn import Segmenter
 from napari_fcn.io import read_labels
 
-from .test_verbs import COMMAND
+# A shell starts what runs in the background with Ctrl-C ignored, and its children inherit that.
+COMMAND = (
+    sys.executable,
+    "-c",
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from napari_fcn.cli import main; sys.exit(main())",
+)
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 
