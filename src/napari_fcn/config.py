@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from .errors import InputError
 from .options import Config, option
-from .registry import architectures, augmentations, class_weightings, encoders, filters, losses, upsampling, weights
+from .registry import architectures, augmentations, class_weightings, encoders, losses, upsampling, weights
 
 __all__ = [
     "ARCHITECTURE_SETTINGS",
@@ -197,9 +197,7 @@ class DataConfig(Config):
     )
     preprocess: str | None = option(
         None,
-        "filters that images go through before they are standardised, as FILTER:key=value,key=value + FILTER",
-        choices=filters,
-        open=True,
+        "filters that images go through first, as 'median:radius=2 + clahe'; 'napari-fcn process --help' lists them",
         advanced=True,
     )
 
