@@ -355,13 +355,13 @@ class Segmenter:
             network = build(NetworkSpec(model, channels, len(classes)), pretrained=False)
             normalization = Normalization.from_json(document["normalization"])
             size = document["pixel_size"]
-            rest = {"training": document["training"], "history": document["history"]}
+            rest: dict[str, Any] = {"training": document["training"], "history": document["history"]}
             # Older files have none.
-            chains = {key: Chain.from_json(document.get(key, [])) for key in ("preprocess", "postprocess")}
+            rest |= {key: Chain.from_json(document.get(key, [])) for key in ("preprocess", "postprocess")}
         except (KeyError, TypeError, ValueError, FcnError) as error:
             raise SegmenterFileError(f"{str(path)!r} is not a complete segmenter ({_reason(error)}).") from error
         _fill(network, tensors, path)
-        return cls(network.eval(), model, channels, classes, normalization, pixel_size=size, **rest, **chains)
+        return cls(network.eval(), model, channels, classes, normalization, pixel_size=size, **rest)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..registry import filters
-from .filter import Filter, Floats, ImageFilter, LabelFilter, Scene, parse_step
+from .filter import Filter, Floats, ImageFilter, LabelFilter, Scene, filter_named, parse_step
 from .missing import distinct, filled, missing
 
 __all__ = ["Chain"]
@@ -83,7 +83,11 @@ class Chain:
     @classmethod
     def from_json(cls, document: Sequence[Mapping[str, Any]]) -> Chain:
         """The chain that `to_json` described; an unknown filter or setting raises `InputError` with the nearest."""
-        return cls(tuple(filters[entry["filter"]].target.from_json(entry["settings"]) for entry in document))
+        steps = []
+        for entry in document:
+            kind: type[Filter] = filter_named(entry["filter"])
+            steps.append(kind.from_json(entry["settings"]))
+        return cls(tuple(steps))
 
     def require(self, stage: str, name: str) -> Chain:
         """The chain itself, or `InputError` when it does not belong to `stage`; `name` is the setting's."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,17 @@ from ..errors import InputError
 from ..options import Config, Option, options
 from ..registry import filters, nearest
 
-__all__ = ["Filter", "Floats", "ImageFilter", "LabelFilter", "Scene", "Takes", "filter_class", "parse_step"]
+__all__ = [
+    "Filter",
+    "Floats",
+    "ImageFilter",
+    "LabelFilter",
+    "Scene",
+    "Takes",
+    "filter_class",
+    "filter_named",
+    "parse_step",
+]
 
 Floats = npt.NDArray[np.floating[Any]]
 Takes = Literal["image", "labels", "labels+image", "labels+probabilities+image"]
@@ -97,7 +107,7 @@ class LabelFilter(Filter):
     """A filter of labels; `numbers` says that it makes numbered objects of classes."""
 
     stage = "after"
-    takes = "labels"
+    takes: ClassVar[Takes] = "labels"
     numbers: ClassVar[bool] = False
 
     def labels(self, labels: npt.NDArray[Any], scene: Scene) -> npt.NDArray[Any]:
@@ -111,16 +121,23 @@ class LabelFilter(Filter):
 F = TypeVar("F", bound=type[Filter])
 
 
-def filter_class(name: str, *, summary: str) -> Callable[[F], F]:
-    """Decorator that registers a dataclass of settings as the filter `name`."""
+def filter_class(name: str, *, summary: str, title: str = "") -> Callable[[F], F]:
+    """Decorator that registers a dataclass of settings as the filter `name`; its `title` is for people."""
 
     def decorate(target: F) -> F:
         target.name = name
         settings: dict[str, tuple[Any, Option]] = options(target)
-        filters.register(name, summary=summary, stage=target.stage, takes=target.takes, settings=settings)(target)
+        words = title or name.replace("_", " ").capitalize()
+        details = {"title": words, "stage": target.stage, "takes": target.takes, "settings": settings}
+        filters.register(name, summary=summary, **details)(target)
         return target
 
     return decorate
+
+
+def filter_named(name: str) -> type[Filter]:
+    """The class of a registered filter; an unknown name raises `UnknownNameError` with the nearest."""
+    return cast("type[Filter]", filters[name].target)
 
 
 def parse_step(text: str) -> Filter:
@@ -137,7 +154,7 @@ def parse_step(text: str) -> Filter:
     median:radius=3
     """
     name, colon, rest = (part.strip() for part in text.partition(":"))
-    target = filters[name].target
+    target = filter_named(name)
     settings: dict[str, tuple[Any, Option]] = dict(filters[name].details["settings"])
     given: dict[str, Any] = {}
     if colon and not rest:
@@ -155,8 +172,7 @@ def parse_step(text: str) -> Filter:
         if key in given:
             raise InputError(f"The setting {key!r} of the filter {name!r} is given twice.")
         given[key] = _value(name, key, value, settings[key][1])
-    step: Filter = target(**given)
-    return step
+    return target(**given)
 
 
 def _value(name: str, key: str, text: str, option: Option) -> Any:

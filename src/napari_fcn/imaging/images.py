@@ -37,10 +37,11 @@ class Percentile(ImageFilter):
         bottom, top = span or (0.0, 1.0)
         low, high = np.percentile(values, [self.low, self.high], axis=(1, 2), keepdims=True)
         share = ((values - low) / np.where(high > low, high - low, 1)).clip(0, 1)
-        return (bottom + share * (top - bottom)).astype(values.dtype)
+        result: Floats = (bottom + share * (top - bottom)).astype(values.dtype)
+        return result
 
 
-@filter_class("clahe", summary="even out the contrast, place by place (CLAHE)")
+@filter_class("clahe", title="CLAHE", summary="even out the contrast, place by place (CLAHE)")
 @dataclass(frozen=True)
 class Clahe(ImageFilter):
     """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994, Graphics Gems IV)."""
@@ -66,7 +67,7 @@ class Clahe(ImageFilter):
         return result
 
 
-@filter_class("background", summary="take away an uneven background (rolling ball)")
+@filter_class("background", title="Rolling ball", summary="take away an uneven background (rolling ball)")
 @dataclass(frozen=True)
 class Background(ImageFilter):
     """Subtract what a ball reaches that rolls below the image seen as a landscape (Sternberg 1983, Computer 16).
@@ -107,7 +108,8 @@ class Background(ImageFilter):
         # Heights shrink with the sides, so that the ball stays one.
         ball = shrink * rolling_ball(blocks / shrink, radius=self.radius / shrink, workers=1)
         large = resize(ball, padded.shape, order=1, mode="edge", preserve_range=True, anti_aliasing=False)
-        return np.minimum(large[: landscape.shape[0], : landscape.shape[1]], landscape)
+        below: Floats = np.minimum(large[: landscape.shape[0], : landscape.shape[1]], landscape)
+        return below
 
 
 _SHRINK = ((10, 1), (30, 2), (100, 4), (np.inf, 8))
@@ -142,7 +144,9 @@ class Median(ImageFilter):
         return result
 
 
-@filter_class("nl_means", summary="average places that look alike, against noise; slow, keeps edges")
+@filter_class(
+    "nl_means", title="Non-local means", summary="average places that look alike, against noise; slow, keeps edges"
+)
 @dataclass(frozen=True)
 class NonLocalMeans(ImageFilter):
     """Non-local means (Buades, Coll, Morel 2005, CVPR), over all channels together."""
@@ -200,4 +204,5 @@ class Gamma(ImageFilter):
             low, high = values.min(axis=(1, 2), keepdims=True), values.max(axis=(1, 2), keepdims=True)
         width = np.where(high > low, high - low, 1)
         share = ((values - low) / width).clip(0, 1)
-        return (low + width * share**self.exponent).astype(values.dtype)
+        result: Floats = (low + width * share**self.exponent).astype(values.dtype)
+        return result

@@ -163,7 +163,8 @@ def _distance_inside(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
 
 def _ball(radius: int, dimensions: int) -> npt.NDArray[np.float32]:
     axes = np.ogrid[(slice(-radius, radius + 1),) * dimensions]
-    return (sum(axis**2 for axis in axes) <= radius**2).astype(np.float32)
+    squares = np.sum(np.broadcast_arrays(*[axis**2 for axis in axes]), axis=0)
+    return np.asarray(squares <= radius**2, np.float32)
 
 
 def _count(votes: npt.NDArray[np.bool_], disc: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,15 +26,14 @@ def missing(image: npt.NDArray[Any], nodata: float | None) -> npt.NDArray[np.boo
 def filled(values: Array, gone: npt.NDArray[np.bool_]) -> Array:
     """A copy of `(C, *spatial)` in which missing pixels have the values of the nearest one that has data."""
     nearest = ndimage.distance_transform_edt(gone, return_distances=False, return_indices=True)
-    result: Array = values[(slice(None), *nearest)]
-    return result
+    return cast("Array", values[(slice(None), *nearest)])
 
 
 def distinct(values: Array, nodata: float | None) -> Array:
     """The values `(C, *spatial)`, changed in place by the least step where data came out as `nodata` everywhere."""
     if nodata is None or np.isnan(nodata):
         return values
-    same = (values == nodata).all(axis=0)
+    same = np.equal(values, nodata).all(axis=0)
     if same.any():
         if values.dtype.kind == "f":
             values[:, same] = np.nextafter(values.dtype.type(nodata), values.dtype.type(np.inf))

@@ -44,10 +44,10 @@ def find_regions(labels: npt.NDArray[Any], scene: Scene) -> Regions:
 
     # One pass for all values; skimage leaves out one value, so that they are counted from 1.
     _present, indices = np.unique(labels, return_inverse=True)
-    indices = indices.reshape(labels.shape).astype(np.int32) + 1
+    places = indices.reshape(labels.shape).astype(np.int32) + 1
     if scene.kept is not None:
-        indices[scene.kept] = 0
-    numbers = label(indices, background=0, connectivity=1)
+        places[scene.kept] = 0
+    numbers = label(places, background=0, connectivity=1)
     sizes = np.bincount(numbers.ravel())
     sizes[0] = 0
     values = np.zeros(len(sizes), labels.dtype)

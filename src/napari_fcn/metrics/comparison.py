@@ -155,7 +155,7 @@ def compare(
         raise InputError("There is no pixel to compare: all of them are unlabelled, ignored or outside the region.")
     classes = [labels != 0 if numbered else labels for labels in (prediction, truth)]
     named = {0: "no object", 1: "object"} if numbered else names
-    scores = score_pairs([tuple(labels[valid] for labels in classes)], names=named)
+    scores = score_pairs([(classes[0][valid], classes[1][valid])], names=named)
     if not numbered and names:
         scores = _only_present(scores, names)
     yield 0.2
@@ -163,11 +163,11 @@ def compare(
     found = []
     for number, value in enumerate(values if objects != "none" else ()):
         if numbered:
-            sides = [np.where(valid, labels, 0) for labels in (truth, prediction)]
+            true, predicted = (np.where(valid, labels, 0) for labels in (truth, prediction))
         else:
-            sides = [regions_of(labels, value, valid) for labels in (truth, prediction)]
+            true, predicted = (regions_of(labels, value, valid) for labels in (truth, prediction))
         name = next(entry.name for entry in scores.classes if entry.value == value)
-        found.append(ClassObjects(value, name, object_scores(*sides, THRESHOLDS)))
+        found.append(ClassObjects(value, name, object_scores(true, predicted, THRESHOLDS)))
         yield 0.2 + 0.4 * (number + 1) / len(values)
     apart: list[BoundaryScores] = []
     for number, value in enumerate(values if boundaries else ()):

@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .classes import Classes
+    from .evaluate import Evaluate
+    from .process import Process
     from .segment import Segment
     from .train import Train
 
-__all__ = ["Classes", "Segment", "Train"]
+__all__ = ["Classes", "Evaluate", "Process", "Segment", "Train"]
 
-_MODULES = {"Classes": "classes", "Segment": "segment", "Train": "train"}
+_MODULES = {
+    "Classes": "classes",
+    "Evaluate": "evaluate",
+    "Process": "process",
+    "Segment": "segment",
+    "Train": "train",
+}
 
 
 def __getattr__(name: str) -> Any:

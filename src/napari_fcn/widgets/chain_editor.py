@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from magicgui.widgets import ComboBox, Container
 from magicgui.widgets.bases import ValueWidget, Widget
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QHBoxLayout, QListWidget, QPushButton, QShortcut, QVBoxLayout, QWidget
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QListWidget, QPushButton, QVBoxLayout, QWidget
 
 from ..errors import FcnError
 from ..imaging import Chain, Filter
 from ..registry import filters
-from .fields import field, label, slim
+from .fields import field, slim
 
 __all__ = ["ChainEditor"]
 
@@ -90,7 +91,7 @@ class ChainEditor(QWidget):
             slim(self.choice)
 
     @property
-    def settings(self) -> dict[str, ValueWidget]:
+    def settings(self) -> dict[str, ValueWidget[Any]]:
         """The fields of the chosen filter, by name."""
         return {} if self._fields is None else {w.name: w for w in self._fields if isinstance(w, ValueWidget)}
 
@@ -102,7 +103,11 @@ class ChainEditor(QWidget):
         self.add(self.choice.value)
 
     def _offered(self) -> list[tuple[str, str]]:
-        return [(label(name), name) for name, entry in filters.items() if entry.details["stage"] == self._stage]
+        return [
+            (str(entry.details["title"]), name)
+            for name, entry in filters.items()
+            if entry.details["stage"] == self._stage
+        ]
 
     def _button(self, text: str, tip: str, action: Callable[[], None]) -> QPushButton:
         button = QPushButton(text)
@@ -164,6 +169,11 @@ class ChainEditor(QWidget):
             made.append(edit)
         self._fields = made
         self._layout.addWidget(made.native)
+        # magicgui measures labels before the theme has chosen the font.
+        words = [each for each in made.native.findChildren(QLabel) if each.text()]
+        widest = max((each.sizeHint().width() for each in words), default=0)
+        for each in words:
+            each.setMinimumWidth(widest)
 
     def _set(self, name: str, value: object) -> None:
         row = self.list.currentRow()
@@ -190,7 +200,7 @@ def _readable(step: Filter) -> str:
         for name, value in ((name, getattr(step, name)) for name in filters[step.name].details["settings"])
         if value is not None
     ]
-    return label(step.name) + (": " + ", ".join(shown) if shown else "")
+    return str(filters[step.name].details["title"]) + (": " + ", ".join(shown) if shown else "")
 
 
 def _number(value: object) -> str:

@@ -97,7 +97,9 @@ class Evaluate(Panel):
         )
         self._buttons.extend([self._copy_button, self._save_button])
         self._tables = ScoreTables()
-        self.native.layout().addWidget(self._tables, 1)
+        self.native.layout().addWidget(self._tables)
+        # What is left of a high dock stays empty below.
+        self.native.layout().addStretch(1)
         self._copy_button.clicked.connect(lambda: self.attempt(self.copy))
         self._save_button.clicked.connect(lambda: self.attempt(self._save_clicked))
         self._choose_layers()
@@ -185,9 +187,8 @@ class Evaluate(Panel):
         return target
 
     def _save_clicked(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self.native, "Save scores", "scores.csv", "Table (*.csv);;Picture (*.png)"
-        )
+        kinds = "Table (*.csv);;Picture (*.png)"
+        path, _ = QFileDialog.getSaveFileName(self.native, "Save scores", "scores.csv", kinds)
         if path:
             # Qt has asked whether to replace it.
             show_info(f"Saved {self.save(path if Path(path).suffix else f'{path}.csv', overwrite=True).name}.")
@@ -214,12 +215,12 @@ class Evaluate(Panel):
         colormap = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", 1: "#ff2d55"})
         features = {"index": [0, 1], "name": ["right", "different"]}
         for layer in self._viewer.layers:
-            if isinstance(layer, Labels) and layers.facts(layer).get("errors_of") == name and layer.name == title:
-                if layer.data.shape == errors.shape:
-                    layer.data = errors
-                    for key, value in place.items():
-                        setattr(layer, key, value)
-                    return
+            own = layers.facts(layer).get("errors_of") == name and layer.name == title
+            if own and isinstance(layer, Labels) and layer.data.shape == errors.shape:
+                layer.data = errors
+                for key, value in place.items():
+                    setattr(layer, key, value)
+                return
         chosen = set(self._viewer.layers.selection)
         layer = Labels(errors, name=title, opacity=0.9, colormap=colormap, features=features, **place)
         layer.metadata[layers.KEY] = {"errors_of": name}
@@ -307,7 +308,7 @@ def _ignored(value: Any) -> tuple[int, ...]:
 
 def _spacing(layer: Labels) -> tuple[tuple[float, ...], str]:
     """Size of a pixel along the axes that are lengths, of the last two or three, and its unit."""
-    units = [unit for unit in layer.units[-3:]]
+    units = list(layer.units[-3:])
     lengths = [unit.dimensionality == {"[length]": 1} for unit in units]
     if all(lengths[-2:]):
         depth = 3 if len(lengths) == 3 and lengths[0] else 2

@@ -21,7 +21,7 @@ from ..options import Option
 from ..processing import process_image, process_labels
 from . import layers
 from .chain_editor import ChainEditor
-from .fields import ParsedEdit, field, layer_field, slim
+from .fields import field, layer_field, slim
 from .latest import Latest
 from .panel import Panel, Progress, Work
 from .visible import VisiblePlane, placement, visible_plane
@@ -174,6 +174,7 @@ class Process(Panel):
         stage = "after" if isinstance(source, Labels) else "before"
         self._editor.offer(stage)
         self.axes.value = "" if source is None else _axes_of(source)
+        self._save_button.enabled = isinstance(source, Labels)
         if self.chain.value != self._chains[stage]:
             self.chain.value = self._chains[stage]
         self._ask_preview()
@@ -356,10 +357,10 @@ def _axes_of(layer: Image | Labels) -> str:
     return layers.image_axes(layer) if isinstance(layer, Image) else "TZYX"[-layer.ndim :]
 
 
-def _number(edit: ParsedEdit, name: str) -> float | None:
-    value: float | None = edit.value
+def _number(edit: Any, name: str) -> float | None:
+    value: Any = edit.value
     NODATA.check(name, value)
-    return value
+    return None if value is None else float(value)
 
 
 def _run(steps: Any, stop: threading.Event) -> Generator[Progress, None, Any]:

@@ -16,7 +16,10 @@ __all__ = ["ScoreTables"]
 
 SWATCH = 12
 MATRIX_BLUE = (49, 130, 189)
-HEIGHT = 210
+WIDTH = 320
+MOST_ROWS = 9
+STYLE = "QHeaderView::section { padding: 2px 3px; } QTableWidget::item { padding: 0px 3px; }"
+"""The theme's margins leave no room for five columns."""
 
 
 class ScoreTables(QTabWidget):
@@ -24,7 +27,11 @@ class ScoreTables(QTabWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setMinimumHeight(HEIGHT)
+        self.setMinimumWidth(WIDTH)
+        self.setUsesScrollButtons(False)
+        bar = self.tabBar()
+        if bar is not None:
+            bar.setStyleSheet("QTabBar::tab { padding: 4px 6px; }")
         self.setVisible(False)
 
     def show_comparison(self, comparison: Comparison, colors: Mapping[int, str]) -> None:
@@ -52,8 +59,14 @@ class ScoreTables(QTabWidget):
             self._add_objects(comparison, colors)
         if comparison.boundaries:
             self._add_boundaries(comparison, colors)
-        self.addTab(_matrix(scores.confusion, names), "Confusion")
+        self.addTab(_matrix(scores.confusion, scores.values, names), "Confusion")
+        self._fit(len(scores.classes) + 1)
         self.setVisible(True)
+
+    def _fit(self, rows: int) -> None:
+        """As high as the longest table, up to a point: the form above needs room too."""
+        line = self.fontMetrics().height() + 8
+        self.setFixedHeight(round((min(rows, MOST_ROWS) + 3.5) * line) + 12)
 
     def _add_objects(self, comparison: Comparison, colors: Mapping[int, str]) -> None:
         columns = {
@@ -72,16 +85,16 @@ class ScoreTables(QTabWidget):
 
     def _add_boundaries(self, comparison: Comparison, colors: Mapping[int, str]) -> None:
         unit = comparison.unit
+        short = {"pixels": "px", "micrometer": "µm", "nanometer": "nm", "meter": "m"}.get(unit, unit)
         columns = {
-            "95 %": f"95 % Hausdorff distance, {unit}: nearly all of the outline is nearer than this",
-            "Hausdorff": f"Hausdorff distance, {unit}: the farthest that the outlines are apart",
-            "Mean": f"Mean distance of the outlines, {unit}",
+            f"95 % ({short})": f"95 % Hausdorff distance, {unit}: nearly all of the outline is nearer than this",
+            f"Max ({short})": f"Hausdorff distance, {unit}: the farthest that the outlines are apart",
+            f"Mean ({short})": f"Mean distance of the outlines, {unit}",
         }
         rows = [(e.hausdorff95, e.hausdorff, e.mean_distance) for e in comparison.boundaries]
         names = [(e.name, colors.get(e.value)) for e in comparison.boundaries]
         page = _table(names, columns, rows, decimals=2)
-        short = {"pixels": "px", "micrometer": "µm"}.get(unit, unit)
-        self.addTab(page, f"Boundaries ({short})")
+        self.addTab(page, "Boundaries")
 
 
 def _table(
@@ -101,22 +114,24 @@ def _table(
     return _finished(table, names)
 
 
-def _matrix(confusion: Sequence[Sequence[int]], names: Sequence[tuple[str, str | None]]) -> QTableWidget:
+def _matrix(
+    confusion: Sequence[Sequence[int]], values: Sequence[int], names: Sequence[tuple[str, str | None]]
+) -> QTableWidget:
     """Rows truth, columns prediction, the part of each true class; the darker the more."""
     table = QTableWidget(len(names), len(names))
     for column, (name, color) in enumerate(names):
-        header = QTableWidgetItem(_swatch(color), _short(name))
+        header = QTableWidgetItem(_swatch(color), str(values[column]))
         header.setToolTip(f"predicted as {name}")
         table.setHorizontalHeaderItem(column, header)
     for row, counts in enumerate(confusion):
         total = sum(counts)
         for column, count in enumerate(counts):
             share = count / total if total else 0.0
-            item = _cell(f"{share:.1%}" if total else "–")
+            item = _cell(f"{share:.0%}" if total else "–")
             item.setBackground(QColor(*MATRIX_BLUE, round(255 * share)))
             item.setToolTip(f"{count:,} pixels of {names[row][0]} predicted as {names[column][0]}")
             table.setItem(row, column, item)
-    return _finished(table, names)
+    return _finished(table, [(f"{v}  {name}", color) for v, (name, color) in zip(values, names, strict=True)])
 
 
 def _finished(table: QTableWidget, names: Sequence[tuple[str, str | None]]) -> QTableWidget:
@@ -126,15 +141,13 @@ def _finished(table: QTableWidget, names: Sequence[tuple[str, str | None]]) -> Q
         table.setVerticalHeaderItem(row, header)
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     table.setShowGrid(False)
+    table.setStyleSheet(STYLE)
     table.setAlternatingRowColors(False)
-    for header, mode in (
-        (table.horizontalHeader(), QHeaderView.ResizeMode.ResizeToContents),
-        (table.verticalHeader(), QHeaderView.ResizeMode.ResizeToContents),
-    ):
-        if header is not None:
-            header.setSectionResizeMode(mode)
-            header.setHighlightSections(False)
-            header.setMinimumSectionSize(20)
+    for side in (table.horizontalHeader(), table.verticalHeader()):
+        if side is not None:
+            side.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+            side.setHighlightSections(False)
+            side.setMinimumSectionSize(20)
     return table
 
 

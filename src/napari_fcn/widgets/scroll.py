@@ -8,6 +8,8 @@ from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QWidget
 __all__ = ["FormArea"]
 
 LEAST_HEIGHT = 150
+BORDER = 2
+"""Lines that a theme draws above and below."""
 
 
 class FormArea(QScrollArea):
@@ -25,7 +27,7 @@ class FormArea(QScrollArea):
 
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
         """The form's size, and room for the scroll bar beside it."""
-        return self._form.sizeHint() + QSize(self._bar_width(), 0)
+        return self._form.sizeHint() + QSize(self._bar_width(), BORDER)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
         """As wide as the form and a scroll bar, and a few lines high."""
