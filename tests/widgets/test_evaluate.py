@@ -134,7 +134,7 @@ def test_what_is_wrong_becomes_a_sentence(viewer: napari.Viewer, evaluate: Evalu
         evaluate(truth=truth, prediction=truth)
     other = viewer.add_labels(np.zeros((4, 5), int), name="other")
     with pytest.raises(InputError, match=r"Got \(4, 5\) in 'other' and \(96, 120\) in 'truth'"):
-        evaluate(prediction=other)
+        evaluate(truth=truth, prediction=other)
 
 
 def test_two_new_layers_are_chosen_as_a_pair(viewer: napari.Viewer, evaluate: Evaluate) -> None:
