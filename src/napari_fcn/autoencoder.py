@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .inference.engine import Engine
     from .models.base import Network
 
-__all__ = ["FORMAT", "OUTPUTS", "Autoencoder"]
+__all__ = ["FORMAT", "OUTPUTS", "Autoencoder", "is_autoencoder"]
 
 FORMAT = 1
 """Version of the file format; a file of a higher one is refused."""
@@ -386,6 +386,16 @@ class Autoencoder:
         return cls(network.eval(), model, channels, normalization, code, training, history, further)
 
 
+def is_autoencoder(path: str | Path) -> bool:
+    """Whether a file says that it is an autoencoder; also False for files that cannot be read."""
+    from .models.weights_file import read_document
+
+    try:
+        return read_document(str(path)).get("what") == WHAT
+    except InputError:
+        return False
+
+
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The document and the tensors of an autoencoder's file."""
     from .models.weights_file import read_document, read_tensors
@@ -428,7 +438,8 @@ def _units(strip: Any, statistics: Statistics, output: str) -> npt.NDArray[Any]:
         else:
             limits = np.iinfo(dtype)
             made = np.clip(values.round(), limits.min, limits.max).astype(dtype)
-        return made if strip.missing is None else np.where(strip.missing, strip.window, made)
+        kept: npt.NDArray[Any] = made if strip.missing is None else np.where(strip.missing, strip.window, made)
+        return kept
     result = values if output == "reconstruction" else strip.window.astype(np.float64) - values
     if strip.missing is not None:
         result = np.where(strip.missing, np.nan, result)

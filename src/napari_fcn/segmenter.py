@@ -384,7 +384,14 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         )
     try:
         document: dict[str, Any] = json.loads(metadata[KEY])
+        if document.get("what") == "autoencoder":
+            raise SegmenterFileError(
+                f"{str(path)!r} is an autoencoder, which knows no classes; train a segmenter with its encoder "
+                f"(weights {str(path)!r})."
+            )
         newest = int(document["format"])
+    except SegmenterFileError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise SegmenterFileError(f"{str(path)!r} is not a complete segmenter ({_reason(error)}).") from error
     if newest > FORMAT:

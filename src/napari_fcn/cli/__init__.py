@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from ..config import DataConfig, ModelConfig, PredictionConfig, TrainingConfig
 from ..errors import FcnError
 from ..registry import nearest
-from . import apply, demo, filtering, learn, rates, tell
+from . import apply, demo, filtering, learn, pretrain, rates, tell
 from .options import add_setting, add_settings
 
 __all__ = ["main"]
@@ -94,6 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     add_settings(train, ModelConfig, DataConfig, TrainingConfig)
     _overwrite(train)
 
+    unlabelled = _add(verb, "pretrain", pretrain.pretrain, "learn from images without labels")
+    pretrain.add_options(unlabelled)
+    _overwrite(unlabelled)
+
     rate = _add(verb, "find-rate", rates.find_rate, "find a learning rate: try rates from far too low to far too high")
     _labelled(rate, required=True)
     rate.add_argument("--report", metavar="FILE.png", help="a picture of the loss at each rate")
@@ -131,8 +135,8 @@ def _parser() -> argparse.ArgumentParser:
     process.formatter_class = _HelpWithLists
     _overwrite(process)
 
-    info = _add(verb, "info", tell.info, "tell what a segmenter is")
-    info.add_argument("model", metavar="MODEL", help="a segmenter's file")
+    info = _add(verb, "info", tell.info, "tell what a segmenter or an autoencoder is")
+    info.add_argument("model", metavar="MODEL", help="its file")
     return parser
 
 

@@ -93,6 +93,9 @@ def describe(progress: Callable[[float], None] = lambda fraction: None) -> Docum
         "weights": registry.weights,
         "upsampling": registry.upsampling,
         "losses": registry.losses,
+        "autoencoder_kinds": registry.autoencoder_kinds,
+        "noises": registry.noises,
+        "reconstruction_losses": registry.reconstruction_losses,
         "augmentations": registry.augmentations,
     }
     return {
@@ -169,6 +172,9 @@ def tables(document: Document) -> list[Table]:
                 ("upsampling", "Upsampling operators", {"paper": _text("paper")}),
                 ("losses", "Losses; several are joined by '+'", {"paper": _text("paper")}),
                 ("augmentations", "Augmentation presets", {}),
+                ("autoencoder_kinds", "Kinds of autoencoders", {"paper": _text("paper")}),
+                ("noises", "Noise that a denoising autoencoder removes", {}),
+                ("reconstruction_losses", "Losses of autoencoders", {}),
             )
         ),
     ]

@@ -13,7 +13,8 @@ from .console import Progress
 if TYPE_CHECKING:
     from ..report import Panel
     from ..segmenter import Segmenter
-    from ..training import Event, Training
+    from ..training import Event
+    from ..training.loop import Loop
 
 __all__ = ["check_report", "follow", "panels"]
 
@@ -30,9 +31,9 @@ def check_report(path: str | None, overwrite: bool) -> None:
     check_output(path, overwrite)
 
 
-def follow(training: Training, interrupted: Callable[[], bool]) -> list[Event]:
+def follow(training: Loop[Any], interrupted: Callable[[], bool]) -> list[Event]:
     """Run a training to its end, or until somebody interrupts it, and show how it goes."""
-    from ..training import Noted, Started, Step, Validated
+    from ..training import Measured, Noted, Started, Step, Validated
 
     events: list[Event] = []
     run = training.run()
@@ -56,6 +57,9 @@ def follow(training: Training, interrupted: Callable[[], bool]) -> list[Event]:
             elif isinstance(event, Validated):
                 score = f", score {event.scores.mean_iou:.3f}"
                 progress.line(f"{event.seconds:6.1f} s  step {event.step:5d}  mean IoU {event.scores.mean_iou:.3f}")
+            elif isinstance(event, Measured):
+                score = f", held out {event.loss:.4f}"
+                progress.line(f"{event.seconds:6.1f} s  step {event.step:5d}  loss on held-out pixels {event.loss:.4f}")
             if interrupted():
                 run.close()
                 break

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..io import ImageFile, find_files, pair_by_stem, read_image, read_labels
 from .console import say
 
-__all__ = ["LabelledFiles", "Pairs", "find_pairs", "pair_paths", "read_pairs"]
+__all__ = ["LabelledFiles", "Pairs", "common_nodata", "find_pairs", "pair_paths", "read_pairs"]
 
 Pairs = list[tuple[Path, Path]]
 
@@ -89,7 +89,7 @@ def read_pairs(pairs: Pairs, axes: str | None) -> LabelledFiles:
         [file.array for file in files],
         labels,
         next(iter(found)),
-        _common_nodata(files),
+        common_nodata(files),
         _common_pixel_size(files),
     )
 
@@ -111,7 +111,8 @@ def _fitting_axes(file: ImageFile, label: npt.NDArray[Any], label_path: Path, gi
     return axes
 
 
-def _common_nodata(files: Sequence[ImageFile]) -> float | None:
+def common_nodata(files: Sequence[ImageFile]) -> float | None:
+    """The image value of missing pixels that files state; `InputError` when they state different ones."""
     stated = {file.nodata for file in files if file.nodata is not None and not np.isnan(file.nodata)}
     if len(stated) > 1:
         raise InputError(

@@ -19,10 +19,10 @@ from .inputs import LabelledFiles, find_pairs, read_pairs
 from .options import given_settings
 
 if TYPE_CHECKING:
-    from ..segmenter import Segmenter
     from ..training import Training
+    from ..training.run_folder import Savable
 
-__all__ = ["Source", "train"]
+__all__ = ["Source", "autoencoder_path", "save_anyway", "train"]
 
 PATHS = ("images", "labels", "validation", "output")
 PREVIEWED, VARIATIONS = 4, 5
@@ -104,7 +104,7 @@ def train(arguments: Namespace) -> int:
             events = follow(training, interrupted)
         except FcnError:
             if training.result is not None and training.result.best_step:
-                _save(training.segmenter(), output, arguments.overwrite)
+                save_anyway(training.segmenter(), output, arguments.overwrite)
                 say(f"napari-fcn: What was learnt before is in {output}.")
             raise
         result = training.result
@@ -112,7 +112,7 @@ def train(arguments: Namespace) -> int:
             say("napari-fcn: Stopped before the first step; nothing was written.")
             return 130
         segmenter = training.segmenter()
-        _save(segmenter, output, arguments.overwrite)
+        save_anyway(segmenter, output, arguments.overwrite)
         document = {
             "steps": result.steps,
             "seconds": round(result.seconds, 3),
@@ -151,21 +151,26 @@ def _preview(training: Training, path: str) -> None:
     augmentation_picture(path, rows, training.examples.classes)
 
 
-def _segmenter_path(path: str, overwrite: bool) -> Path:
+def _segmenter_path(path: str, overwrite: bool, what: str = "A segmenter") -> Path:
     output = Path(path)
     if output.suffix != ".safetensors":
         raise OutputError(
-            f"A segmenter is saved as a .safetensors file. Got {path!r}; use {output.stem or 'model'}.safetensors."
+            f"{what} is saved as a .safetensors file. Got {path!r}; use {output.stem or 'model'}.safetensors."
         )
     check_output(output, overwrite)
     return output
 
 
-def _save(segmenter: Segmenter, output: Path, overwrite: bool) -> None:
+def autoencoder_path(path: str, overwrite: bool) -> Path:
+    """Where an autoencoder goes; `OutputError` when it cannot."""
+    return _segmenter_path(path, overwrite, "An autoencoder")
+
+
+def save_anyway(product: Savable, output: Path, overwrite: bool) -> None:
     """Save, and when the place has become full or read-only meanwhile, save elsewhere: the training is not lost."""
     try:
-        segmenter.save(output, overwrite=overwrite)
+        product.save(output, overwrite=overwrite)
     except OutputError as error:
         elsewhere = Path(tempfile.mkdtemp(prefix="napari-fcn-")) / output.name
-        segmenter.save(elsewhere)
+        product.save(elsewhere)
         raise OutputError(f"{str(error).rstrip('.')}; what was learnt is in {str(elsewhere)!r} instead.") from None

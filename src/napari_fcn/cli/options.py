@@ -107,7 +107,7 @@ def _explain(name: str, default: Any, option: Option, explanation: str | None) -
     text = explanation or option.help
     if option.choices is not None:
         text += ": " + (" + " if option.joined else ", ").join(option.names()) + (", ..." if option.open else "")
-    if name == "validation":
+    if name == "validation" and explanation is None:
         text += ", or PATH of images to measure on, which have their labels among --labels"
     return text if default is None or default == () else f"{text} ({default})"
 

@@ -9,15 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .autoencoder import Autoencoder
     from .classes import Classes
     from .evaluate import Evaluate
     from .process import Process
     from .segment import Segment
     from .train import Train
 
-__all__ = ["Classes", "Evaluate", "Process", "Segment", "Train"]
+__all__ = ["Autoencoder", "Classes", "Evaluate", "Process", "Segment", "Train"]
 
 _MODULES = {
+    "Autoencoder": "autoencoder",
     "Classes": "classes",
     "Evaluate": "evaluate",
     "Process": "process",

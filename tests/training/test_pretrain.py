@@ -1,0 +1,174 @@
+"""Learning without labels: it learns, stops, goes on, repeats itself, and leaves a file that others start from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import napari_fcn as fcn
+from napari_fcn import registry, samples
+from napari_fcn.errors import InputError
+from napari_fcn.models.encoders import encoder_range, make_encoder
+from napari_fcn.training import Finished, Measured, Started, Step, events
+
+SMALL: dict[str, Any] = {
+    "encoder": "classic",
+    "depth": 2,
+    "code": 16,
+    "batch_size": 2,
+    "patch_size": 64,
+    "device": "cpu",
+}
+
+
+@pytest.fixture(scope="module")
+def tissue() -> list[np.ndarray]:
+    """Stained tissue, grey, of 256 x 256 pixels each."""
+    return [image[:256, :256].mean(axis=-1).astype(np.uint8) for image in samples.load("nuclei").train_images[:2]]
+
+
+def prepare(images: Any, **options: Any):
+    known = {"steps", "epochs", "time_budget", "resume"} & set(options)
+    return fcn.prepare_pretraining(images, **{**SMALL, **({} if known else {"steps": 4}), **options})
+
+
+def weights(thing: Any) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in thing.network.parameters()])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operator", list(registry.upsampling))
+@pytest.mark.parametrize("kind", list(registry.autoencoder_kinds))
+def test_every_kind_learns_with_every_operator(tissue: list[np.ndarray], kind: str, operator: str) -> None:
+    """At most half of the mean image's loss, on blocks that were never seen."""
+    settings = {"mask_size": 4} if kind == "masked" else {}
+    training = prepare(tissue, kind=kind, upsampling=operator, steps=STEPS, rate=0.005, **settings)
+    list(training.run())
+    result = training.result
+    assert result is not None
+    assert result.best_loss is not None
+    assert result.mean_loss is not None
+    assert result.best_loss <= 0.5 * result.mean_loss
+
+
+STEPS = 24
+
+
+def test_events_tell_the_losses_and_the_sentence_is_honest(tissue: list[np.ndarray]) -> None:
+    training = prepare(tissue, kind="plain", steps=5)
+    told = list(training.run())
+    assert isinstance(told[0], Started)
+    assert isinstance(told[1], Measured)
+    assert told[1].step == 0
+    assert [event.step for event in told if isinstance(event, Step)] == [1, 2, 3, 4, 5]
+    end = told[-1]
+    assert isinstance(end, Finished)
+    assert end.start_loss == told[1].loss
+    assert end.mean_loss == told[0].mean_loss == pytest.approx(1, abs=0.5)
+    assert end.best_loss == min(event.loss for event in told if isinstance(event, Measured) and event.step)
+    assert ("got better" in end.summary) == (end.best_loss < min(end.start_loss, end.mean_loss))
+    assert [events.from_json(json.loads(json.dumps(events.to_json(event)))) for event in told] == told
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_does_not(tissue: list[np.ndarray]) -> None:
+    found = []
+    for seed in (3, 3, 4):
+        training = prepare(tissue, kind="variational", seed=seed, steps=2)
+        list(training.run())
+        found.append(weights(training.autoencoder()))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("kind", ["denoising", "variational"])
+def test_going_on_is_the_same_as_never_having_stopped(tissue: list[np.ndarray], tmp_path: Path, kind: str) -> None:
+    whole = prepare(tissue, kind=kind)
+    list(whole.run())
+    first = prepare(tissue, kind=kind, run_dir=tmp_path / "run")
+    for event in first.run():
+        if isinstance(event, Step) and event.step == 2:
+            break
+    assert first.result is not None
+    assert first.result.reason == "cancelled"
+    second = prepare(tissue, resume=tmp_path / "run")
+    steps = [event.step for event in second.run() if isinstance(event, Step)]
+    assert steps == [3, 4]
+    assert torch.equal(weights(second), weights(whole))
+    saved = fcn.Autoencoder.load(tmp_path / "run" / "best.safetensors")
+    assert torch.equal(weights(saved), weights(whole.autoencoder()))
+    with pytest.raises(InputError, match="learns without labels; go on with `pretrain`"):
+        fcn.train(tissue[0], tissue[0] > 99, resume=tmp_path / "run")
+    with pytest.raises(InputError, match="its images were others"):
+        prepare([tissue[0]], resume=tmp_path / "run")
+
+
+@pytest.mark.parametrize("architecture", ["unet", "autoencoder", "deeplabv3plus", "unet-classic"])
+def test_every_architecture_with_the_encoder_starts_from_the_file(
+    tissue: list[np.ndarray], tmp_path: Path, architecture: str
+) -> None:
+    encoder = "classic" if architecture == "unet-classic" else "tf_efficientnet_lite0"
+    options = {"encoder": encoder, "depth": 3, "weights": "none", "steps": 2}
+    learnt = fcn.pretrain(tissue, **{**SMALL, **options})
+    file = str(learnt.save(tmp_path / "encoder.safetensors"))
+    made = make_encoder(encoder, file, 1).state_dict()
+    own = learnt.network.encoder.state_dict()
+    assert set(own) < set(made)
+    assert all(torch.equal(made[name], own[name]) for name in own)
+    assert encoder_range(encoder, file) == (learnt.normalization.gain, learnt.normalization.offset)
+    labels = (tissue[0] > 128).astype(np.uint8)
+    settings = {"architecture": architecture, "weights": file, "steps": 1, "batch_size": 2, "patch_size": 64}
+    segmenter = fcn.train(tissue[0], labels, encoder=encoder, rate=1e-8, **settings)
+    first = next(name for name in own if own[name].ndim == 4)
+    torch.testing.assert_close(segmenter.network.encoder.state_dict()[first], own[first], atol=1e-4, rtol=0)
+
+
+def test_it_starts_from_imagenet_where_that_is_wanted(tissue: list[np.ndarray]) -> None:
+    options = {**SMALL, "encoder": "tf_efficientnet_lite0", "weights": "imagenet"}
+    training = fcn.prepare_pretraining(tissue, **options, steps=1, rate=1e-8)
+    kernel = make_encoder("tf_efficientnet_lite0", "imagenet", 1, depth=2).state_dict()
+    own = training.network.encoder.state_dict()
+    assert all(torch.equal(own[name], kernel[name]) for name in own)
+    assert training.examples.normalization.gain == pytest.approx(0.452)
+
+
+@pytest.mark.parametrize("axes", ["YX", "CYX", "YXC", "ZYX", "TZCYX"])
+def test_any_axes(axes: str) -> None:
+    shape = tuple({"Y": 70, "X": 80, "C": 3, "Z": 2, "T": 2}[letter] for letter in axes)
+    image = np.random.default_rng(0).integers(0, 999, shape, np.uint16)
+    made = fcn.pretrain(image, axes=axes, kind="masked", steps=1, **SMALL)
+    assert made.channels == (3 if "C" in axes else 1)
+    assert made.reconstruct(image).shape == shape
+
+
+def test_pixels_without_data_are_not_learnt_from() -> None:
+    image = np.random.default_rng(0).random((96, 96)).astype(np.float32)
+    image[:, 48:] = np.nan
+    training = prepare(image, kind="plain", validation=0.0)
+    values, target = training.sampler.draw(0)
+    assert torch.isfinite(values).all()
+    assert (target == -1).any()
+    list(training.run())
+    assert training.result is not None
+    assert "nothing was held out" in training.result.summary
+    back = training.autoencoder().reconstruct(image)
+    assert np.isnan(back[:, 48:]).all()
+    assert np.isfinite(back[:, :48]).all()
+
+
+def test_what_cannot_be_learnt_from_is_one_sentence() -> None:
+    image = np.zeros((64, 64), np.uint8)
+    with pytest.raises(InputError, match=r"one at least. Got none"):
+        prepare([])
+    with pytest.raises(InputError, match=r"same number of channels. Got \[1, 3\]"):
+        prepare([image, np.zeros((64, 64, 3), np.uint8)])
+    with pytest.raises(InputError, match=r"Image 2: `axes` must have a letter"):
+        prepare([image, np.zeros((2, 64, 64), np.uint8)], axes="YX")
+    with pytest.raises(InputError, match="no option 'architecture'"):
+        prepare(image, architecture="unet")
+    with pytest.raises(InputError, match="holds no data"):
+        prepare(np.full((64, 64), np.nan))
