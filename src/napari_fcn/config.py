@@ -440,7 +440,7 @@ class PredictionConfig(Config):
         choices={"own": "the planes Y and X", "ortho": "XY, XZ and YZ, averaged; for voxels as deep as wide"},
         advanced=True,
     )
-    uncertainty: str = option(
+    uncertainty_measure: str = option(
         "entropy",
         "how the map of uncertainty is measured",
         choices={"entropy": "of all classes, 0 to 1", "margin": "1 less the lead of the best class over the next"},

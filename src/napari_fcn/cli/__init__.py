@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from ..config import DataConfig, ModelConfig, PredictionConfig, TrainingConfig
 from ..errors import FcnError
 from ..registry import nearest
-from . import apply, demo, filtering, learn, pretrain, rates, tell
+from . import apply, demo, filtering, learn, pretrain, rates, segment, tell
 from .options import add_setting, add_settings
 
 __all__ = ["main"]
@@ -105,11 +105,16 @@ def _parser() -> argparse.ArgumentParser:
     add_settings(rate, ModelConfig, DataConfig, TrainingConfig)
     _overwrite(rate)
 
-    predict = _add(verb, "predict", apply.predict, "segment images")
+    predict = _add(verb, "predict", segment.predict, "segment images")
     predict.add_argument("--model", metavar="MODEL", required=True, help="a segmenter's file")
     predict.add_argument("--images", metavar="PATH", required=True, help="file, folder or quoted glob")
     predict.add_argument("--output", metavar="FILE_OR_DIR", required=True, help="file for one image, else a folder")
     predict.add_argument("--probabilities", metavar="PATH", help="also write class probabilities, axes CYX")
+    predict.add_argument(
+        "--uncertainty", dest="uncertainty_map", metavar="PATH", help="also write how unsure it is of each pixel, 0 to 1"
+    )
+    predict.add_argument("--scheduler", metavar="ADDRESS", help="of a dask cluster that does the work")
+    predict.add_argument("--resume", action="store_true", help="go on where an interrupted run ended")
     add_setting(predict, DataConfig, "axes")
     add_setting(predict, DataConfig, "channels")
     add_settings(predict, PredictionConfig)

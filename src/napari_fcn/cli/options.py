@@ -58,6 +58,8 @@ def add_setting(parser: _ActionsContainer, config: type[Config], name: str, expl
     """An option for one setting, with another explanation than the setting's where it means something else."""
     default, option = options(config)[name]
     several: dict[str, Any] = {"nargs": "+", "action": "extend"} if name == "ignore" else {}
+    if name == "tta":  # `--tta` alone means everything
+        several = {"nargs": "?", "const": "all"}
     parser.add_argument(
         f"--{name.replace('_', '-')}",
         dest=name,

@@ -155,14 +155,15 @@ class Predictor:
                 if begun[plane] >= height:
                     continue
                 for region in self.window(plane, slice(begun[plane], height)):
-                    behind.do(self._write, outputs, region)
+                    behind.do(self.give, outputs, region)
                     rows, columns = region.rows, region.columns
                     if columns.stop == width:
                         behind.do(_commit, outputs, plane, rows.stop)
                     part = rows.start * width + (rows.stop - rows.start) * columns.stop
                     yield (plane + part / (height * width)) / len(self.planes)
 
-    def _write(self, outputs: Sequence[Output], region: Region) -> None:
+    def give(self, outputs: Sequence[Output], region: Region) -> None:
+        """Make of a finished region what each output is, and give it to its sink."""
         for output in outputs:
             values: npt.NDArray[Any]
             if output.kind == "labels":
@@ -170,12 +171,15 @@ class Predictor:
             elif output.kind == "probabilities":
                 values = region.probabilities
             else:
-                values = uncertainty(region.probabilities, self.config.uncertainty)
+                values = uncertainty(region.probabilities, self.config.uncertainty_measure)
             output.sink.write(region.plane, region.rows, region.columns, values)
 
     @cached_property
     def _forward(self) -> Callable[[npt.NDArray[np.float32]], Tensor]:
         return make_forward(self.network, self.planes.channels, self.way, self.engine, self.config.tta)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_forward"}
 
     def _order(self, first: Window | None) -> list[tuple[int, slice | None, slice | None]]:
         planes: list[tuple[int, slice | None, slice | None]] = [(plane, None, None) for plane in range(len(self.planes))]

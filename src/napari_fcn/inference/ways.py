@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -141,10 +142,13 @@ def _openvino(network: nn.Module, channels: int, precision: str) -> Logits:
         "INFERENCE_PRECISION_HINT": precision,
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
-    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    compiled = openvino.Core().compile_model(model, "CPU", settings)
+    own = threading.local()  # a request computes for one thread at a time
 
     def compute(images: Tensor) -> Tensor:
-        found = request.infer({0: np.ascontiguousarray(images.numpy())}, share_inputs=True)
+        if not hasattr(own, "request"):
+            own.request = compiled.create_infer_request()
+        found = own.request.infer({0: np.ascontiguousarray(images.numpy())}, share_inputs=True)
         return torch.from_numpy(found[0].copy())
 
     return compute

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..errors import FcnError, OutputError
 
-__all__ = ["atomic", "check_output"]
+__all__ = ["atomic", "check_output", "make_parents", "translated"]
 
 _PROBE = b"\0" * 65536  # more than a block, so that a full disk is noticed
 
@@ -60,7 +60,7 @@ def atomic(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
     temporary = target.with_name(f".{target.stem[:100]}.{secrets.token_hex(4)}.partial{target.suffix}")
     try:
         with translated(shown):
-            made = _make_parents(target.parent)
+            made = make_parents(target.parent)
             rights = _rights_of_new_files(temporary)
             yield temporary
             if temporary.is_file():  # some libraries make files that nobody else may read
@@ -122,8 +122,8 @@ def _refuse(shown: Path, target: Path, overwrite: bool) -> None:
         )
 
 
-def _make_parents(folder: Path) -> list[Path]:
-    """Make the missing ones, and return them from the top."""
+def make_parents(folder: Path) -> list[Path]:
+    """Make the missing ones of a folder and those above it, and return them from the top."""
     missing = []
     while not folder.exists() and folder != folder.parent:
         missing.append(folder)

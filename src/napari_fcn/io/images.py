@@ -27,8 +27,8 @@ def read_image(path: str | Path, *, lazy: bool = True) -> ImageFile:
     Parameters
     ----------
     path : the file.
-    lazy : open a Zarr without reading it: `array` is its full resolution with all axes, also those of size 1, and
-        reads what it is sliced for. Otherwise it is read like every other file.
+    lazy : open a Zarr and a TIFF of more than 64 MB without reading it: `array` is its full resolution with all axes,
+        also those of size 1, and reads what it is sliced for. Otherwise they are read like every other file.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def read_image(path: str | Path, *, lazy: bool = True) -> ImageFile:
     >>> file.array.shape, file.axes
     ((40, 50, 3), 'YXC')
     """
-    file = _read(Path(path), labels=False)
+    file = _read(Path(path), labels=False, lazy=lazy)
     return file if lazy else _in_memory(file)
 
 
@@ -83,7 +83,7 @@ def _in_memory(file: ImageFile) -> ImageFile:
         return complete(replace(file, array=np.asarray(file.array[...])))
 
 
-def _read(path: Path, labels: bool) -> ImageFile:
+def _read(path: Path, labels: bool, lazy: bool = False) -> ImageFile:
     """The readers are imported when they are needed: a command that only asks for help stays quick."""
     with _readable(path):
         if path.is_dir():
@@ -98,7 +98,7 @@ def _read(path: Path, labels: bool) -> ImageFile:
             case ".tif" | ".tiff":
                 from .tiff import read_tiff
 
-                return complete(read_tiff(path, labels=labels))
+                return complete(read_tiff(path, labels=labels, lazy=lazy))
             case ".npy" | ".npz":
                 from .numpy_files import read_numpy
 

@@ -8,6 +8,7 @@ read through once to make a TIFF, a .npy or a PNG of it.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ import numpy.typing as npt
 import zarr
 
 from ..errors import InputError, OutputError
-from .atomic import atomic, check_output, translated
+from .atomic import atomic, check_output, make_parents, translated
 from .files import suffix
 from .image_file import PixelSize
 from .pieces import Frame
@@ -28,6 +29,10 @@ __all__ = ["StoreSink", "partial_folder"]
 
 SIDE = 512
 """Side of the chunks of labels in pixels; whole rows of them are finished together."""
+
+
+WORTH_KEEPING = 2
+"""Rows of tiles from which on the pieces of a run that was stopped are kept."""
 
 
 def partial_folder(target: Path) -> Path:
@@ -56,6 +61,7 @@ class StoreSink:
     Attributes
     ----------
     done : rows of each plane that are finished.
+    done_windows : plane, first row and first column of windows that are finished, where the work was cut into windows.
 
     Raises
     ------
@@ -87,7 +93,10 @@ class StoreSink:
         self.shape = (*((classes,) if classes else ()), *frame.shape)
         self.folder = partial_folder(self.target)
         self.done = [0] * len(frame.planes)
+        self.done_windows: set[tuple[int, int, int]] = set()
         self._side = SIDE if classes is None else SIDE // 2
+        self._noted = 0
+        self._made: list[Path] = []
         self._pieces: dict[tuple[int, int, int], tuple[npt.NDArray[Any], int]] = {}
         header = {"shape": list(self.shape), "dtype": str(self.dtype), "axes": self.axes, **(begun or {})}
         with translated(self.target):
@@ -138,8 +147,23 @@ class StoreSink:
         kept = self.finished_rows(plane, rows)
         if kept > self.done[plane]:
             self.done[plane] = kept
-            with (self.folder / "journal").open("a", encoding="utf-8") as journal:
-                journal.write(f"{plane} {kept}\n")
+            self._note(plane, kept)
+
+    def commit_window(self, plane: int, row: int, column: int) -> None:
+        """Remember that the window that begins there is complete."""
+        self.done_windows.add((plane, row, column))
+        self._note(plane, row, column)
+
+    def part(self) -> StoreSink:
+        """The same result for one of several that write to it at once, each to chunks of its own."""
+        part = copy.copy(self)
+        part._pieces = {}
+        return part
+
+    def _note(self, *numbers: int) -> None:
+        self._noted += 1
+        with (self.folder / "journal").open("a", encoding="utf-8") as journal:
+            journal.write(" ".join(map(str, numbers)) + " .\n")
 
     def finish(self) -> None:
         """Make the result of the pieces and put it in its place.
@@ -151,8 +175,7 @@ class StoreSink:
         """
         from . import finished
 
-        if self._pieces:
-            raise RuntimeError(f"{len(self._pieces)} chunks of {str(self.target)!r} are not complete.")
+        self.check_complete()
         make: Callable[..., None] = finished.MAKERS[suffix(self.target)]
         with atomic(self.target, overwrite=self._overwrite) as temporary:
             if suffix(self.target) == ".zarr":
@@ -163,11 +186,19 @@ class StoreSink:
                 make(temporary, self.array, self.axes, georeference=self._georeference, nodata=self._nodata)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def check_complete(self) -> None:
+        """Raise `RuntimeError` when a chunk was begun and not completed: a mistake of who cuts the work."""
+        if self._pieces:
+            raise RuntimeError(f"{len(self._pieces)} chunks of {str(self.target)!r} are not complete.")
+
     def abort(self) -> None:
-        """Keep the pieces for a run that goes on, if any is finished; else leave nothing."""
+        """Keep the pieces for a run that goes on, if they are more than one row of tiles; else leave nothing."""
         self._pieces.clear()
-        if not any(self.done):
+        if self._noted < WORTH_KEEPING:
             shutil.rmtree(self.folder, ignore_errors=True)
+            for folder in reversed(self._made):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
     @property
     def _is_ome(self) -> bool:
@@ -179,7 +210,8 @@ class StoreSink:
 
     def _begin(self, header: Mapping[str, Any]) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        self._made = make_parents(self.folder.parent)
+        self.folder.mkdir()
         if self._is_ome:
             zarr.create_group(str(self._root))
         chunks = self.frame.chunks(self._side)
@@ -206,9 +238,14 @@ class StoreSink:
             )
         with contextlib.suppress(OSError):
             for line in (self.folder / "journal").read_text(encoding="utf-8").splitlines():
-                plane, _, rows = line.partition(" ")
-                if rows.isdecimal():
-                    self.done[int(plane)] = max(self.done[int(plane)], int(rows))
+                self._noted += 1
+                match line.split():
+                    case [plane, rows, "."]:
+                        self.done[int(plane)] = max(self.done[int(plane)], int(rows))
+                    case [plane, row, column, "."]:
+                        self.done_windows.add((int(plane), int(row), int(column)))
+                    case _:  # the end of this line was never written
+                        continue
         return True
 
     def _open(self) -> Any:

@@ -14,6 +14,7 @@ import tifffile
 
 from ..errors import InputError
 from .image_file import AXES, ImageFile, PixelSize, unit_name
+from .tiff_pieces import LARGE, PiecewiseTiff
 from .tiff_structure import check_structure
 
 __all__ = ["read_tiff"]
@@ -25,13 +26,14 @@ _ALPHA = (1, 2)  # associated and unassociated
 _MISREAD = (SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, ZeroDivisionError)
 
 
-def read_tiff(path: Path, *, labels: bool = False) -> ImageFile:
+def read_tiff(path: Path, *, labels: bool = False, lazy: bool = False) -> ImageFile:
     """Read the first series of a TIFF with what the file says about axes, channels, pixel size and nodata.
 
     Parameters
     ----------
     path : the file.
     labels : give the indices of a palette instead of its colours.
+    lazy : open a large one without reading it, where its axes are clear and no sample has to be dropped.
     """
     check_structure(path)
     with tifffile.TiffFile(path) as tiff:
@@ -40,6 +42,15 @@ def read_tiff(path: Path, *, labels: bool = False) -> ImageFile:
         series = tiff.series[0]
         page = series.keyframe
         _check_segments(path, series, path.stat().st_size)
+        if lazy and not labels and (large := _in_pieces(path, series, tiff)) is not None:
+            return ImageFile(
+                path,
+                large,
+                large.axes,
+                channel_names=_channel_names(tiff, page),
+                pixel_size=_pixel_size(tiff, page),
+                nodata=_nodata(page),
+            )
         array, letters = series.asarray(), series.axes.replace("S", "c")
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not labels:
             array, letters = _coloured(array, page.colormap), letters + "c"
@@ -55,6 +66,19 @@ def read_tiff(path: Path, *, labels: bool = False) -> ImageFile:
             pixel_size=_pixel_size(tiff, page),
             nodata=_nodata(page),
         )
+
+
+def _in_pieces(path: Path, series: tifffile.TiffPageSeries, tiff: tifffile.TiffFile) -> PiecewiseTiff | None:
+    """The series to be read by pieces, or None where it is small or has to be read as a whole."""
+    page, letters = series.keyframe, series.axes
+    if math.prod(series.shape) * series.dtype.itemsize < LARGE or ("S" in letters and "C" in letters):
+        return None
+    if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        return None
+    if "S" in letters and page.extrasamples and int(page.extrasamples[-1]) in _ALPHA and not tiff.is_geotiff:
+        return None
+    _, axes = _name_axes(np.empty((0,) * len(letters), series.dtype), letters.replace("S", "c"))
+    return None if axes is None else PiecewiseTiff(path, series.shape, series.dtype, axes)
 
 
 def _check_segments(path: Path, series: tifffile.TiffPageSeries, size: int) -> None:

@@ -1,0 +1,199 @@
+"""The verb that applies a segmenter to files: `predict`."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config import PredictionConfig
+from ..data import Planes, spatial_axes
+from ..errors import InputError, OutputError
+from ..io import ImageFile, check_labels_format, check_output, find_files, output_paths, read_image
+from ..options import split
+from .console import Progress, say, show
+from .options import given_settings
+
+if TYPE_CHECKING:
+    from ..inference.predictor import Kind, Output, Predictor
+    from ..io.store import StoreSink
+    from ..segmenter import Segmenter
+
+__all__ = ["predict"]
+
+Targets = dict["Kind", Path]
+
+
+def predict(arguments: Namespace) -> int:
+    """Segment files one after the other; each result is complete or not there."""
+    settings = given_settings(arguments, PredictionConfig)
+    split(settings, PredictionConfig)
+    files = find_files(arguments.images)
+    targets = _targets(arguments, files)
+    resume = arguments.resume
+    for each in targets:
+        for path in each.values():
+            if not (resume and path.exists()):
+                check_output(path, arguments.overwrite)
+    from ..segmenter import Segmenter
+
+    segmenter = Segmenter.load(arguments.model)
+    begin = time.perf_counter()
+    done = 0
+    try:
+        with ExitStack() as stack:
+            progress = stack.enter_context(Progress("segmenting"))
+            client = _connect(arguments.scheduler, stack)
+            for file, target in zip(files, targets, strict=True):
+                if not (resume and target["labels"].exists()):
+                    try:
+                        job = _Job(segmenter, read_image(file), arguments, settings, target)
+                        for fraction in job.run(client):
+                            progress.move((done + fraction) / len(files), file.name)
+                    except InputError as error:
+                        raise type(error)(_named(file, error)) from None
+                done += 1
+    except KeyboardInterrupt:
+        say(
+            f"napari-fcn: Stopped; {done} of {len(files)} images are segmented, in {arguments.output}; "
+            "the same command with --resume goes on."
+        )
+        return 130
+    seconds = time.perf_counter() - begin
+    document: dict[str, Any] = {
+        "outputs": [str(each["labels"]) for each in targets],
+        "seconds": round(seconds, 3),
+    }
+    document |= {kind: [str(each[kind]) for each in targets] for kind in targets[0] if kind != "labels"}
+    text = f"{len(files)} image{'s' * (len(files) != 1)} segmented in {seconds:.1f} s, in {arguments.output}."
+    show(document, text, arguments.json)
+    return 0
+
+
+class _Job:
+    """One image to segment into its files."""
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        file: ImageFile,
+        arguments: Namespace,
+        settings: dict[str, Any],
+        targets: Targets,
+    ) -> None:
+        self.segmenter = _with_nodata(segmenter, file)
+        self.file, self.targets = file, targets
+        self.resume, self.overwrite = arguments.resume, arguments.overwrite
+        self.all_axes = segmenter.axes_for(file.array.shape, getattr(arguments, "axes", None) or file.axes)
+        self.axes = spatial_axes(self.all_axes)
+        self.settings = {"channels": getattr(arguments, "channels", None), **settings}
+        shape = Planes(file.array, self.all_axes).spatial_shape
+        values = (*segmenter.classes.values, segmenter.nodata_value)
+        check_labels_format(targets["labels"], shape, min(values), max(values))
+
+    def run(self, client: Any) -> Iterator[float]:
+        """Segment, giving the finished part now and then."""
+        from ..io.store import StoreSink
+
+        begun = StoreSink.begun(self.targets["labels"]) if self.resume else None
+        predictor = self.segmenter.predictor(
+            self.file.array, self.all_axes, plan=None if begun is None else begun["plan"], **self.settings
+        )
+        outputs = self._outputs(predictor, resume=begun is not None)
+        sinks: list[Any] = [output.sink for output in outputs]
+        try:
+            if client is not None:
+                from ..inference.cluster import predict_on
+
+                yield from predict_on(client, predictor, outputs)
+            else:
+                yield from predictor.write(outputs, done=self._done(sinks))
+            for sink in reversed(sinks):  # the labels last: where they are, everything is
+                sink.finish()
+        except BaseException:
+            for sink in sinks:
+                sink.abort()
+            raise
+
+    @staticmethod
+    def _done(sinks: Sequence[StoreSink]) -> list[int]:
+        """Rows of each plane that every result has."""
+        return [min(rows) for rows in zip(*(sink.done for sink in sinks), strict=True)]
+
+    def _outputs(self, predictor: Predictor, resume: bool) -> list[Output]:
+        from ..inference.predictor import Output
+        from ..io.geotiff import has_georeference
+        from ..io.store import StoreSink
+
+        georeference = self.file.path if has_georeference(self.file.path) else None
+        begun = {**predictor.identity(), "file": _stamp(self.file.path), "plan": predictor.plan}
+        outputs = []
+        for kind, target in self.targets.items():
+            if resume and target.exists() and not self.overwrite:
+                continue  # it was finished before the labels were
+            sink = StoreSink(
+                target,
+                predictor.frame,
+                self.segmenter.classes.dtype if kind == "labels" else "float32",
+                classes=len(self.segmenter.classes) if kind == "probabilities" else None,
+                begun={"kind": kind, **begun},
+                resume=resume,
+                overwrite=self.overwrite,
+                georeference=georeference,
+                nodata=self.segmenter.nodata_value if kind == "labels" else None,
+                pixel_size=self.file.pixel_size,
+            )
+            outputs.append(Output(kind, sink))
+        return outputs
+
+
+def _connect(address: str | None, stack: ExitStack) -> Any:
+    if address is None:
+        return None
+    from ..inference.cluster import connect
+
+    return stack.enter_context(connect(address))
+
+
+def _targets(arguments: Namespace, files: Sequence[Path]) -> list[Targets]:
+    """Where the results of each image go."""
+    found: list[Targets] = [{"labels": path} for path in output_paths(arguments.output, files)]
+    taken = {path.resolve(): "labels" for each in found for path in each.values()}
+    kinds: list[tuple[Kind, str | None]] = [
+        ("probabilities", arguments.probabilities),
+        ("uncertainty", arguments.uncertainty_map),
+    ]
+    for kind, where in kinds:
+        if where is None:
+            continue
+        for each, path in zip(found, output_paths(where, files, kind="probabilities"), strict=True):
+            other = taken.setdefault(path.resolve(), kind)
+            if other != kind:
+                raise OutputError(
+                    f"{other.capitalize()} and {kind} would both be written to {str(path)!r}; "
+                    "give them different places."
+                )
+            each[kind] = path
+    return found
+
+
+def _with_nodata(segmenter: Segmenter, file: ImageFile) -> Segmenter:
+    """The segmenter, told what this file says about missing pixels."""
+    if file.nodata is None:
+        return segmenter
+    normalization = dataclasses.replace(segmenter.normalization, nodata=file.nodata)
+    return dataclasses.replace(segmenter, normalization=normalization)
+
+
+def _stamp(path: Path) -> list[Any]:
+    """What tells a file from a changed one."""
+    facts = path.stat()
+    return [str(path.resolve()), facts.st_size if path.is_file() else None, facts.st_mtime_ns]
+
+
+def _named(file: Path, error: InputError) -> str:
+    return str(error) if file.name in str(error) else f"{file}: {error}"
