@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
 from napari_fcn.config import ModelConfig
@@ -23,7 +22,3 @@ def small_segmenter(channels: int = 1, **normalization) -> Segmenter:
     settings = {"mode": "image", **normalization}
     return Segmenter(network, model, channels, classes, Normalization(**settings))
 
-
-@pytest.fixture(scope="session")
-def small() -> Segmenter:
-    return small_segmenter()
