@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "OUTPUTS", "Autoencoder", "is_autoencoder"]
 
+TILE = 512
+"""Side of the tiles when nobody says, in pixels."""
 FORMAT = 1
 """Version of the file format; a file of a higher one is refused."""
 KEY = "napari_fcn"
@@ -263,7 +265,7 @@ class Autoencoder:
         from .inference.maps import map_strips
         from .inference.tiles import TileGrid
 
-        grid = TileGrid(planes.height, planes.width, config.tile_size, config.overlap)
+        grid = TileGrid(planes.height, planes.width, config.tile_size or TILE, config.overlap)
         for plane in range(len(planes)):
             strips = map_strips(
                 compute,

@@ -23,6 +23,7 @@ from .models import NetworkSpec, build
 
 if TYPE_CHECKING:
     from .inference.predictor import Predictor
+    from .io.pieces import Sink
     from .models.base import Network
 
 __all__ = ["FORMAT", "Segmenter"]
@@ -156,19 +157,19 @@ class Segmenter:
         Closing it stops after the tile under way.
         """
         from .inference.predictor import Output
+        from .inference.whole_planes import WholePlanes
         from .io.pieces import ArraySink
 
         predictor = self.predictor(image, axes, channels=channels, **options)
         labels = np.empty(predictor.frame.shape, self.postprocess.labels_dtype(self.classes.dtype))
-        outputs = [Output("labels", ArraySink(labels, predictor.frame))]
+        into: Sink = ArraySink(labels, predictor.frame)
+        outputs = WholePlanes(into, self, predictor).outputs() if self.postprocess else [Output("labels", into)]
         scores = None
-        if probabilities or self.postprocess.needs_probabilities:
+        if probabilities:
             scores = np.empty((len(self.classes), *predictor.frame.shape), np.float32)
             outputs.append(Output("probabilities", ArraySink(scores, predictor.frame)))
         yield from predictor.write(outputs)
-        if self.postprocess:
-            self._finish(labels, predictor.planes, scores)
-        return labels, scores if probabilities else None
+        return labels, scores
 
     def predictor(
         self,
@@ -230,15 +231,6 @@ class Segmenter:
             nodata=self.normalization.nodata,
             first=first,
         )
-
-    def _finish(self, labels: npt.NDArray[Any], planes: Planes, scores: npt.NDArray[np.float32] | None) -> None:
-        objects = 0
-        for plane in range(len(planes)):
-            target = planes.plane_of(labels, plane)
-            chances = None if scores is None else np.stack([planes.plane_of(each, plane) for each in scores])
-            image = planes.read(plane) if self.postprocess.needs_image else None
-            target[...] = self.finish_plane(target, image=image, probabilities=chances, first=objects + 1)
-            objects = max(objects, int(target.max()))
 
     def axes_for(self, shape: tuple[int, ...], axes: str | None = None) -> str:
         """The axes of an image of this shape: as given, as in training where that fits, else the most likely ones."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import DataConfig, ModelConfig
 from ..errors import FcnError, InputError
 from ..io import ImageFile, find_files, read_image
+from ..options import options
 from ..pretraining_config import MODEL_SETTINGS, PretrainingConfig, split_pretraining
 from .console import interrupts, say, show
 from .follow import check_report, follow
@@ -41,7 +42,7 @@ def add_options(parser: ArgumentParser) -> None:
     groups: Sequence[tuple[str, Any, Sequence[str]]] = (
         ("the network", ModelConfig, MODEL_SETTINGS),
         ("the images", DataConfig, DATA_SETTINGS),
-        ("how it learns", PretrainingConfig, list(PretrainingConfig.__dataclass_fields__)),
+        ("how it learns", PretrainingConfig, list(options(PretrainingConfig))),
     )
     for title, config, names in groups:
         group = parser.add_argument_group(title)

@@ -93,6 +93,8 @@ class _Job:
         self.settings = {"channels": getattr(arguments, "channels", None), **settings}
         shape = Planes(file.array, self.all_axes).spatial_shape
         values = (*segmenter.classes.values, segmenter.nodata_value)
+        if segmenter.postprocess.numbers:
+            values = (0, 65535)  # as many objects as a PNG can tell apart
         check_labels_format(targets["labels"], shape, min(values), max(values))
 
     def run(self, client: Any) -> Iterator[float]:
@@ -107,6 +109,11 @@ class _Job:
         sinks: list[Any] = [output.sink for output in outputs]
         try:
             if client is not None:
+                if self.segmenter.postprocess:
+                    raise InputError(
+                        "On a cluster nobody sees a plane whole, and this segmenter filters its labels afterwards "
+                        f"({self.segmenter.postprocess}); leave out --scheduler."
+                    )
                 from ..inference.cluster import predict_on
 
                 yield from predict_on(client, predictor, outputs)
@@ -122,10 +129,11 @@ class _Job:
     @staticmethod
     def _done(sinks: Sequence[StoreSink]) -> list[int]:
         """Rows of each plane that every result has."""
-        return [min(rows) for rows in zip(*(sink.done for sink in sinks), strict=True)]
+        return [min(rows) for rows in zip(*(sink.done for sink in sinks if hasattr(sink, "done")), strict=True)]
 
     def _outputs(self, predictor: Predictor, resume: bool) -> list[Output]:
         from ..inference.predictor import Output
+        from ..inference.whole_planes import WholePlanes
         from ..io.geotiff import has_georeference
         from ..io.store import StoreSink
 
@@ -135,10 +143,11 @@ class _Job:
         for kind, target in self.targets.items():
             if resume and target.exists() and not self.overwrite:
                 continue  # it was finished before the labels were
+            labels_dtype = self.segmenter.postprocess.labels_dtype(self.segmenter.classes.dtype)
             sink = StoreSink(
                 target,
                 predictor.frame,
-                self.segmenter.classes.dtype if kind == "labels" else "float32",
+                labels_dtype if kind == "labels" else "float32",
                 classes=len(self.segmenter.classes) if kind == "probabilities" else None,
                 begun={"kind": kind, **begun},
                 resume=resume,
@@ -147,7 +156,10 @@ class _Job:
                 nodata=self.segmenter.nodata_value if kind == "labels" else None,
                 pixel_size=self.file.pixel_size,
             )
-            outputs.append(Output(kind, sink))
+            if kind == "labels" and self.segmenter.postprocess:
+                outputs += WholePlanes(sink, self.segmenter, predictor).outputs()
+            else:
+                outputs.append(Output(kind, sink))
         return outputs
 
 

@@ -53,7 +53,8 @@ def prepare_unlabelled(
         normalization = like.normalization
     else:
         whole = statistics(views, config.nodata) if config.normalization == "dataset" else None
-        normalization = Normalization(config.normalization, *encoder_range, nodata=config.nodata, dataset=whole)
+        mode = "image" if config.normalization == "auto" else config.normalization  # no labels could tell
+        normalization = Normalization(mode, *encoder_range, nodata=config.nodata, dataset=whole)
     ready = []
     for number, planes in enumerate(views):
         fitted = normalization.fit(planes)
