@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from ..config import DataConfig, ModelConfig, PredictionConfig, TrainingConfig
 from ..errors import FcnError
 from ..registry import nearest
-from . import apply, demo, filtering, learn, pretrain, rates, segment, tell
+from . import apply, demo, exchange, filtering, learn, pretrain, rates, segment, tell
 from .options import add_setting, add_settings
 
 __all__ = ["main"]
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     _overwrite(rate)
 
     predict = _add(verb, "predict", segment.predict, "segment images")
-    predict.add_argument("--model", metavar="MODEL", required=True, help="a segmenter's file")
+    predict.add_argument("--model", metavar="MODEL", required=True, help="a segmenter's file, ONNX or BioImage.IO")
     predict.add_argument("--images", metavar="PATH", required=True, help="file, folder or quoted glob")
     predict.add_argument("--output", metavar="FILE_OR_DIR", required=True, help="file for one image, else a folder")
     predict.add_argument("--probabilities", metavar="PATH", help="also write class probabilities, axes CYX")
@@ -139,6 +139,18 @@ def _parser() -> argparse.ArgumentParser:
     process.epilog = filtering.filter_list().replace("%", "%%")
     process.formatter_class = _HelpWithLists
     _overwrite(process)
+
+    export = _add(verb, "export", exchange.export, "write a segmenter for other programs")
+    export.add_argument("--model", metavar="MODEL", required=True, help="a segmenter's file")
+    formats = "; ".join(f"{name}: {what}" for name, what in exchange.FORMATS.items())
+    export.add_argument("--format", choices=tuple(exchange.FORMATS), required=True, help=formats)
+    export.add_argument("--output", metavar="PATH", required=True, help="a file ending in .onnx or .zip")
+    export.add_argument(
+        "--images", metavar="PATH", help="images whose mean and deviation are written instead of the training images'"
+    )
+    export.add_argument("--tile-size", metavar="PIXELS", type=int, help="side of the tiles (deepness; 512)")
+    export.add_argument("--resolution", metavar="CM", type=float, help="centimetres a pixel, for Deepness")
+    _overwrite(export)
 
     info = _add(verb, "info", tell.info, "tell what a segmenter or an autoencoder is")
     info.add_argument("model", metavar="MODEL", help="its file")

@@ -39,9 +39,9 @@ def predict(arguments: Namespace) -> int:
         for path in each.values():
             if not (resume and path.exists()):
                 check_output(path, arguments.overwrite)
-    from ..segmenter import Segmenter
+    from ..export.reading import load_any
 
-    segmenter = Segmenter.load(arguments.model)
+    segmenter = load_any(arguments.model)
     begin = time.perf_counter()
     done = 0
     try:

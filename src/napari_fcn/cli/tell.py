@@ -22,13 +22,13 @@ def models(arguments: Namespace) -> int:
 def info(arguments: Namespace) -> int:
     """Tell what the file of a segmenter or an autoencoder holds."""
     from ..autoencoder import Autoencoder, is_autoencoder
-    from ..segmenter import Segmenter
+    from ..export.reading import load_any
 
     if is_autoencoder(arguments.model):
         autoencoder = Autoencoder.load(arguments.model)
         facts = {**autoencoder.to_json(), "parameters": autoencoder.network.count()}
         show(facts, autoencoder.describe(), arguments.json)
         return 0
-    segmenter = Segmenter.load(arguments.model)
+    segmenter = load_any(arguments.model)
     show({**segmenter.to_json(), "parameters": segmenter.network.count()}, segmenter.describe(), arguments.json)
     return 0

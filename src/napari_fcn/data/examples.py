@@ -148,8 +148,9 @@ def _normalization(
     mode, why = config.normalization, ""
     if mode == "auto":
         mode, why = choose_normalization(views, targets, classes, config.nodata)
-    dataset = statistics(views, config.nodata) if mode == "dataset" else None
-    return Normalization(mode, *encoder_range, nodata=config.nodata, dataset=dataset), (why,) if why else ()
+    # Kept with either mode: a program that cannot measure an image first, such as QGIS's, takes these.
+    typical = statistics(views, config.nodata)
+    return Normalization(mode, *encoder_range, nodata=config.nodata, dataset=typical), (why,) if why else ()
 
 
 def _as_array(label: Any) -> npt.NDArray[Any]:

@@ -97,7 +97,7 @@ class Normalization:
     mode : "image", each image by its own statistics, or "dataset", by the stored ones of the training images.
     gain, offset : the encoder gets `gain * z + offset` of the standardised value z.
     nodata : the image value that marks missing pixels.
-    dataset : the training images' statistics, with mode "dataset".
+    dataset : the training images' statistics; mode "dataset" needs them, exports take them with either mode.
     """
 
     mode: str

@@ -26,7 +26,8 @@ class PhasedConvolution(nn.Conv2d):
         """Features `(N, C, H, W)` to `(N, F, H, W)`."""
         rate, side = self.dilation[0], self.kernel_size[0]
         height, width = input.shape[-2:]
-        if input.device.type != "cpu" or torch.compiler.is_exporting() or min(height, width) // rate < side:
+        exported = torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if input.device.type != "cpu" or exported or min(height, width) // rate < side:
             return super().forward(input)
         count, channels = input.shape[:2]
         # Channels last, as convolutions like it: moving pixels then moves whole vectors.

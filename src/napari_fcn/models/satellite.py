@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["BANDS", "ENCODER", "SATELLITE", "SatelliteWeights", "initializers"]
 
 ENCODER = "efficientnet-b4"
+FIRST_KERNEL = "encoder._conv_stem.weight"
+FEWEST = 3
+"""Bands that a network can be cut to: blue, green and red are a picture that it still knows something of."""
 BANDS = ("blue", "green", "red", "nir", "swir16", "swir22")
 
 
@@ -39,12 +42,17 @@ class SatelliteWeights:
     file: PackagedFile
 
     def check_channels(self, name: str, in_channels: int) -> None:
-        """Raise `InputError` unless images have as many channels as bands."""
-        if in_channels != len(self.bands):
+        """Raise `InputError` unless images have as many channels as bands, or the first three or more of them."""
+        if not FEWEST <= in_channels <= len(self.bands):
+            fewer = " or the first of these, at least 3" if len(self.bands) > FEWEST else ""
             raise InputError(
-                f"The weights {name!r} need {len(self.bands)} channels: {', '.join(self.bands)}, in this order. "
+                f"The weights {name!r} need {len(self.bands)} channels: {', '.join(self.bands)}, in this order{fewer}. "
                 f"Got {in_channels}."
             )
+
+    def for_channels(self, tensors: dict[str, Tensor], in_channels: int) -> dict[str, Tensor]:
+        """The tensors of a network for the first `in_channels` bands: as if the others were at their mean."""
+        return {name: tensor[:, :in_channels] if name == FIRST_KERNEL else tensor for name, tensor in tensors.items()}
 
 
 def _published(bands: int, level: str, sha256: str) -> SatelliteWeights:

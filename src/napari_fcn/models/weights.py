@@ -89,7 +89,7 @@ def _register_satellite(name: str, published: satellite.SatelliteWeights) -> Non
     def load_satellite(source: EncoderSource, in_channels: int, **settings: Any) -> nn.Module:
         from .filling import fill
 
-        tensors = satellite.initializers(name)
+        tensors = published.for_channels(satellite.initializers(name), in_channels)
         encoder = none(source, in_channels, **settings)
         fill(encoder, tensors, in_channels, what=weights_of(source.name, name), whose=source.name)
         return encoder
