@@ -32,6 +32,12 @@ SETS: dict[str, dict[str, Any]] = {
 }
 
 
+LANDSAT: dict[str, dict[str, Any]] = {
+    "fine-tuned": {},
+    "frozen encoder": {"transfer": "frozen"},
+}
+
+
 def tell(**row: Any) -> None:
     print(json.dumps(row), flush=True)
 
@@ -77,14 +83,114 @@ def weights(arguments: argparse.Namespace) -> None:
             )  # fmt: skip
 
 
+def landsat(arguments: argparse.Namespace) -> None:
+    """Painted places as groups: no fold is tested on pixels of a place that it has learnt from."""
+    from scipy import ndimage
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    folder = arguments.folder / "landsat7_sparse"
+    (path,) = (folder / "images").glob("*.tif")
+    image = read_image(path, lazy=False)
+    labels = read_labels(folder / "masks" / path.name)
+    pixels = np.moveaxis(image.array, image.axes.index("C"), -1)
+    places, count = ndimage.label(ndimage.binary_dilation(labels > 0, iterations=3))
+    rows, columns = np.nonzero(labels)
+    truth, groups = labels[rows, columns], places[rows, columns]
+    tell(pixels=len(truth), places=int(count), classes=np.bincount(truth).tolist())
+    folds = list(StratifiedGroupKFold(5, shuffle=True, random_state=0).split(truth, truth, groups))
+    found = {name: np.zeros_like(truth) for name in ("random forest", *LANDSAT)}
+    for learnt, tested in folds:
+        forest = RandomForestClassifier(300, random_state=0).fit(pixels[rows, columns][learnt], truth[learnt])
+        found["random forest"][tested] = forest.predict(pixels[rows, columns][tested])
+        known = np.zeros_like(labels)
+        known[rows[learnt], columns[learnt]] = truth[learnt]
+        for name, settings in LANDSAT.items():
+            segmenter = fcn.train(
+                image.array, known, axes=image.axes, zero="unlabelled", nodata=image.nodata, seed=arguments.seed,
+                **{"augment": "satellite", "normalization": "dataset", "batch_size": 4, "patch_size": 64,
+                   "validation": 0.0, "steps": arguments.steps, **settings},
+            )  # fmt: skip
+            found[name][tested] = segmenter.predict(image.array, image.axes)[rows[tested], columns[tested]]
+    for name, predicted in found.items():
+        scores = fcn.evaluate([predicted[None]], [truth[None]], zero="unlabelled")
+        tell(
+            method=name, accuracy=round(scores.pixel_accuracy, 3), mean_iou=round(scores.mean_iou, 3),
+            iou={row.value: None if row.iou is None else round(row.iou, 3) for row in scores.classes},
+        )  # fmt: skip
+
+
+def scene(arguments: argparse.Namespace) -> None:
+    """Learn from a corner, segment the whole from file to file, and look at the borders."""
+    import rasterio
+    from rasterio.windows import Window
+
+    side, folder = arguments.side, arguments.folder
+    path, model, output = folder / "scene.tif", folder / "scene.safetensors", folder / "labels.tif"
+    random = np.random.default_rng(0)
+    pattern = random.integers(0, 2, (64, 64)).astype(np.uint16)
+    border = side // 20
+    profile = {
+        "driver": "GTiff", "width": side, "height": side, "count": 13, "dtype": "uint16", "nodata": 0, "tiled": True,
+        "crs": "EPSG:32633", "transform": rasterio.transform.from_origin(3e5, 5e6, 10, 10), "bigtiff": "yes",
+        "compress": "zstd",
+    }  # fmt: skip
+    if not path.exists():
+        with rasterio.open(path, "w", **profile) as data:
+            for top in range(0, side, 512):
+                height = min(512, side - top)
+                rows = np.arange(top, top + height)
+                classes = pattern[(rows // 100) % 64][:, (np.arange(side) // 100) % 64]
+                for band in range(13):
+                    values = 500 + 40 * band + 600 * classes + random.integers(0, 200, classes.shape, np.uint16)
+                    values[(rows < border) | (rows >= side - border)] = 0
+                    values[:, :border] = values[:, side - border :] = 0
+                    data.write(values.astype(np.uint16), band + 1, window=Window(0, top, side, height))
+    if not model.exists():
+        with rasterio.open(path) as data:
+            corner = data.read(window=Window(border, border, 512, 512))
+        places = (border + np.arange(512)) // 100 % 64
+        truth = (pattern[places][:, places] + 1).astype(np.uint8)
+        segmenter = fcn.train(
+            corner, truth, axes="CYX", steps=30, batch_size=2, patch_size=64, normalization="dataset",
+            architecture="unet-classic", width=8, depth=3, augment="flips",
+        )  # fmt: skip
+        segmenter.save(model)
+    begin = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    from napari_fcn.cli import main as run
+
+    code = run(["predict", "--model", str(model), "--images", str(path), "--output", str(output), "--overwrite"])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with rasterio.open(path) as data, rasterio.open(output) as result:
+        right = total = wrong_borders = 0
+        for top in range(0, side, 512):
+            window = Window(0, top, side, min(512, side - top))
+            source, labels = data.read(1, window=window), result.read(1, window=window)
+            rows = np.arange(top, top + len(source))
+            classes = pattern[(rows // 100) % 64][:, (np.arange(side) // 100) % 64] + 1
+            there = source != 0
+            wrong_borders += int((labels[~there] != result.nodata).sum())
+            right += int((labels[there] == classes[there]).sum())
+            total += int(there.sum())
+        same = data.crs == result.crs and data.transform == result.transform
+    tell(
+        code=code, side=side, gigabytes=round(path.stat().st_size / 1e9, 2), seconds=round(time.perf_counter() - begin),
+        peak_megabytes=peak // 1024, before_megabytes=before // 1024, same_geometry=same,
+        nodata_labelled=wrong_borders, accuracy=round(right / total, 4),
+    )  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("weights",))
+    parser.add_argument("what", choices=("weights", "landsat", "scene"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--side", type=int, default=10980)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    {"weights": weights}[arguments.what](arguments)
+    {"weights": weights, "landsat": landsat, "scene": scene}[arguments.what](arguments)
 
 
 if __name__ == "__main__":

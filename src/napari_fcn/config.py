@@ -169,6 +169,12 @@ class DataConfig(Config):
     channels: tuple[int, ...] | None = option(
         None, "channels to use, counted from 0; all when not given", kind="integers"
     )
+    bands: str | None = option(
+        None,
+        "channels by name and spectral indices of them (NDVI, NDWI, MNDWI, NDBI), such as red,nir,NDVI; NAME=NUMBER "
+        "where the file has no names",
+        advanced=True,
+    )
     zero: str = option(
         "background",
         "what the label value 0 means",
@@ -200,6 +206,11 @@ class DataConfig(Config):
         "filters that images go through first, as 'median:radius=2 + clahe'; 'napari-fcn process --help' lists them",
         advanced=True,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bands is not None and self.channels is not None:
+            raise InputError(f"Give only one of `bands` and `channels`. Got {self.bands!r} and {list(self.channels)}.")
 
 
 @dataclass(frozen=True)

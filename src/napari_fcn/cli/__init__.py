@@ -113,6 +113,10 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--uncertainty", dest="uncertainty_map", metavar="PATH", help="also write how unsure it is of each pixel, 0 to 1"
     )
+    predict.add_argument(
+        "--polygons", metavar="PATH", help="also write the regions of each class, to a .gpkg or .geojson file"
+    )
+    predict.add_argument("--cog", action="store_true", help="make GeoTIFF results cloud-optimised")
     predict.add_argument("--scheduler", metavar="ADDRESS", help="of a dask cluster that does the work")
     predict.add_argument("--resume", action="store_true", help="go on where an interrupted run ended")
     add_setting(predict, DataConfig, "axes")
@@ -172,7 +176,12 @@ def _add(subparsers: Any, name: str, run: Callable[[argparse.Namespace], int], s
 
 def _labelled(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument("--images", metavar="PATH", required=required, help="file, folder or quoted glob")
-    parser.add_argument("--labels", metavar="PATH", required=required, help="the same; pairs with images by file stem")
+    parser.add_argument(
+        "--labels",
+        metavar="PATH",
+        required=required,
+        help="the same; pairs with images by file stem; or polygons for all: FILE.gpkg, FILE.gpkg:ATTRIBUTE",
+    )
 
 
 def _overwrite(parser: argparse.ArgumentParser) -> None:

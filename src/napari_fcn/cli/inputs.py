@@ -14,6 +14,7 @@ from ..data import check_axes, guess_axes, spatial_axes
 from ..errors import InputError
 from ..io import ImageFile, find_files, pair_by_stem, read_image, read_labels
 from .console import say
+from .maps import draw_polygons, polygon_file, with_bands
 
 __all__ = ["LabelledFiles", "Pairs", "common_nodata", "find_pairs", "pair_paths", "read_pairs"]
 
@@ -31,6 +32,7 @@ class LabelledFiles:
     axes : of all images.
     nodata : image value of missing pixels, where a file states it.
     pixel_size : in micrometres or map units, where all files state the same for Y and X.
+    class_names : of label values, where labels are polygons with names.
     """
 
     names: list[str]
@@ -39,10 +41,13 @@ class LabelledFiles:
     axes: str
     nodata: float | None
     pixel_size: float | None
+    class_names: dict[int, str] | None = None
 
 
 def find_pairs(images: str, labels: str, held_out: str | None) -> tuple[Pairs, Pairs]:
     """Pairs to learn from, and pairs to measure on, whose labels are among `labels` too."""
+    if polygon_file(labels):
+        return _pairs_with_polygons(images, labels, held_out)
     label_files = find_files(labels)
     measured: Pairs = []
     if held_out is not None:
@@ -65,8 +70,20 @@ def pair_paths(files: str, labels: str) -> Pairs:
     return find_pairs(files, labels, None)[0]
 
 
-def read_pairs(pairs: Pairs, axes: str | None) -> LabelledFiles:
+def _pairs_with_polygons(images: str, labels: str, held_out: str | None) -> tuple[Pairs, Pairs]:
+    """The same file of polygons for all images."""
+    measured = [] if held_out is None else find_files(held_out)
+    kept = {image.resolve() for image in measured}
+    files = [file for file in find_files(images) if file.resolve() not in kept]
+    if not files:
+        raise InputError("No image is left to learn from: all of them are held out by --validation.")
+    return [(file, Path(labels)) for file in files], [(file, Path(labels)) for file in measured]
+
+
+def read_pairs(pairs: Pairs, axes: str | None, bands: str | None = None) -> LabelledFiles:
     """Read images and labels; their axes as given, as the files say, or as shapes suggest, but one for all.
+
+    With `bands`, channels are chosen and computed by name; polygons become labels on their image's grid.
 
     Raises
     ------
@@ -74,7 +91,11 @@ def read_pairs(pairs: Pairs, axes: str | None) -> LabelledFiles:
         A file cannot be read, or images and labels do not fit; the message names the files.
     """
     files = [read_image(image, lazy=False) for image, _ in pairs]
-    labels = [read_labels(label) for _, label in pairs]
+    class_names: dict[int, str] | None = None
+    if pairs and polygon_file(str(pairs[0][1])):
+        labels, class_names = draw_polygons(pairs)
+    else:
+        labels = [read_labels(label) for _, label in pairs]
     found: dict[str, Path] = {}
     for file, label, (_, label_path) in zip(files, labels, pairs, strict=True):
         found.setdefault(_fitting_axes(file, label, label_path, axes), file.path)
@@ -84,13 +105,16 @@ def read_pairs(pairs: Pairs, axes: str | None) -> LabelledFiles:
             f"All images must have the same axes. Got {first} in {str(one)!r} and {second} in {str(other)!r}; "
             "train on each kind by itself, or convert one."
         )
+    read_axes = next(iter(found))
+    files = [with_bands(file, read_axes, bands) for file in files]
     return LabelledFiles(
         [image.name for image, _ in pairs],
         [file.array for file in files],
         labels,
-        next(iter(found)),
+        read_axes if bands is None else str(files[0].axes),
         common_nodata(files),
         _common_pixel_size(files),
+        class_names,
     )
 
 

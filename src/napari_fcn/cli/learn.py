@@ -58,8 +58,9 @@ class Source:
     def read(self) -> tuple[LabelledFiles, LabelledFiles | None]:
         """The files to learn from, and those to measure on."""
         pairs, measured = find_pairs(self.paths["images"], self.paths["labels"], self.paths.get("validation"))
-        data = read_pairs(pairs, self.settings.get("axes"))
-        return data, read_pairs(measured, data.axes) if measured else None
+        axes, bands = self.settings.get("axes"), self.settings.get("bands")
+        data = read_pairs(pairs, axes, bands)
+        return data, read_pairs(measured, data.axes if bands is None else axes, bands) if measured else None
 
     def prepare(self, data: LabelledFiles, more: LabelledFiles | None, **further: Any) -> Training:
         """The training, ready to run."""
@@ -68,6 +69,9 @@ class Source:
         settings = {**self.settings, "axes": data.axes}
         if settings.get("nodata") is None:
             settings["nodata"] = data.nodata
+        if data.class_names is not None:  # where no polygon lies, nobody has judged
+            settings.setdefault("zero", "unlabelled")
+            further.setdefault("class_names", data.class_names)
         return prepare_training(
             data.images,
             data.labels,

@@ -24,6 +24,7 @@ _METAVARS = {
     "weights": "imagenet|none|FILE|NAME",
     "axes": "AXES",
     "channels": "0,1,2",
+    "bands": "NAME,NAME=NUMBER",
     "ignore": "VALUE",
     "loss": "NAME[+NAME]",
     "init": "MODEL.safetensors",

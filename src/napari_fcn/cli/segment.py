@@ -16,6 +16,7 @@ from ..errors import InputError, OutputError
 from ..io import ImageFile, check_labels_format, check_output, find_files, output_paths, read_image
 from ..options import split
 from .console import Progress, say, show
+from .maps import MapResults, axes_with_bands, with_bands
 from .options import given_settings
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def predict(arguments: Namespace) -> int:
     settings = given_settings(arguments, PredictionConfig)
     split(settings, PredictionConfig)
     files = find_files(arguments.images)
+    maps = MapResults(arguments, files)
     targets = _targets(arguments, files)
     resume = arguments.resume
     for each in targets:
@@ -48,12 +50,14 @@ def predict(arguments: Namespace) -> int:
         with ExitStack() as stack:
             progress = stack.enter_context(Progress("segmenting"))
             client = _connect(arguments.scheduler, stack)
+            maps.prepare(targets, stack)
             for file, target in zip(files, targets, strict=True):
                 if not (resume and target["labels"].exists()):
                     try:
                         job = _Job(segmenter, read_image(file), arguments, settings, target)
                         for fraction in job.run(client):
                             progress.move((done + fraction) / len(files), file.name)
+                        maps.finish(file, target, segmenter)
                     except InputError as error:
                         raise type(error)(_named(file, error)) from None
                 done += 1
@@ -69,6 +73,7 @@ def predict(arguments: Namespace) -> int:
         "seconds": round(seconds, 3),
     }
     document |= {kind: [str(each[kind]) for each in targets] for kind in targets[0] if kind != "labels"}
+    document |= maps.document()
     text = f"{len(files)} image{'s' * (len(files) != 1)} segmented in {seconds:.1f} s, in {arguments.output}."
     show(document, text, arguments.json)
     return 0
@@ -88,7 +93,12 @@ class _Job:
         self.segmenter = _with_nodata(segmenter, file)
         self.file, self.targets = file, targets
         self.resume, self.overwrite = arguments.resume, arguments.overwrite
-        self.all_axes = segmenter.axes_for(file.array.shape, getattr(arguments, "axes", None) or file.axes)
+        bands = segmenter.training.get("bands")
+        if bands and getattr(arguments, "channels", None) is None:
+            self.file = file = with_bands(file, getattr(arguments, "axes", None) or axes_with_bands(file), bands)
+            self.all_axes = str(file.axes)
+        else:
+            self.all_axes = segmenter.axes_for(file.array.shape, getattr(arguments, "axes", None) or file.axes)
         self.axes = spatial_axes(self.all_axes)
         self.settings = {"channels": getattr(arguments, "channels", None), **settings}
         shape = Planes(file.array, self.all_axes).spatial_shape

@@ -88,6 +88,11 @@ def prepare(
     channels = {planes.channels for planes in views}
     if len(channels) > 1:
         raise InputError(f"All images must have the same number of channels. Got {sorted(channels)}.")
+    if config.bands is not None and config.bands.count(",") + 1 not in channels:
+        raise InputError(
+            f"`bands` names the channels of arrays, one name for each of {channels.pop()}; choosing and computing "
+            f"channels by name is for files, whose bands have names. Got {config.bands!r}."
+        )
     if like is not None and channels != {like.channels}:
         raise InputError(f"Validation images must have {like.channels} channels. Got {channels.pop()}.")
     gone = [[missing(planes.read(p), config.nodata) for p in range(len(planes))] for planes in views]

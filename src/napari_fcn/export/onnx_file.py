@@ -85,7 +85,7 @@ def export_onnx(
     segmenter : from `train` or a file.
     path : ends in .onnx.
     side : height and width that the graph is fixed to, a multiple of 32. Deepness refuses graphs of free size.
-    resolution : centimetres a pixel, for Deepness; from the segmenter's pixel size in metres when None.
+    resolution : centimetres a pixel, for Deepness, which asks for it where None is given.
     overwrite : whether an existing file may be replaced.
 
     Returns
@@ -152,8 +152,6 @@ def deepness_metadata(segmenter: Segmenter, *, side: int | None, resolution: flo
         "seg_thresh": 0.0,  # every pixel gets its most likely class
         "seg_small_segment": 0,
     }
-    if resolution is None and segmenter.pixel_size and segmenter.training.get("pixel_unit") == "meter":
-        resolution = 100 * segmenter.pixel_size
     if resolution is not None:
         values["resolution"] = resolution
     return {name: json.dumps(value) for name, value in values.items()}

@@ -1,0 +1,161 @@
+"""What maps need beside arrays: bands by name, polygons in and out, names and colours beside results."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tempfile
+from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..data import check_axes
+from ..data.axes import guess_axes
+from ..errors import InputError, OutputError
+from ..io import ImageFile, check_output, output_paths, read_image, read_labels
+from .console import say
+
+if TYPE_CHECKING:
+    from ..segmenter import Segmenter
+
+__all__ = ["MapResults", "axes_with_bands", "draw_polygons", "polygon_file", "with_bands"]
+
+_POLYGONS = re.compile(r"(?P<path>.*\.(gpkg|geojson|json|shp))(:(?P<attribute>[^/\\:]+))?", re.IGNORECASE)
+
+
+def polygon_file(text: str) -> tuple[Path, str | None] | None:
+    """The file and the attribute of FILE.gpkg or FILE.gpkg:ATTRIBUTE; None for what is no file of polygons."""
+    match = _POLYGONS.fullmatch(text)
+    return None if match is None else (Path(match["path"]).expanduser(), match["attribute"])
+
+
+def draw_polygons(pairs: Sequence[tuple[Path, Path]]) -> tuple[list[npt.NDArray[Any]], dict[int, str]]:
+    """Labels on the grids of the images, from one file of polygons, and the classes' names."""
+    from ..geo import rasterize, read_info
+
+    source = polygon_file(str(pairs[0][1]))
+    if source is None:  # who calls has asked
+        return [], {}
+    path, attribute = source
+    drawn = [rasterize(path, read_info(image), attribute, may_be_empty=len(pairs) > 1) for image, _ in pairs]
+    for note in dict.fromkeys(note for each in drawn for note in each.notes):
+        say(note)
+    if not any(each.labels.any() for each in drawn):
+        raise InputError(f"No polygon of {str(path)!r} covers a pixel of one of the images; is the place right?")
+    return [each.labels for each in drawn], drawn[0].names
+
+
+def axes_with_bands(file: ImageFile) -> str:
+    """The axes of a file whose channels are to be chosen by name."""
+    return file.axes or guess_axes(tuple(file.array.shape))
+
+
+def with_bands(file: ImageFile, axes: str, bands: str | None) -> ImageFile:
+    """The file with the channels that `bands` asks for, which are read and computed when they are asked for."""
+    if bands is None:
+        return file
+    from ..geo import BandStack, parse_bands
+
+    axes = check_axes(axes, file.array.shape)
+    count = file.array.shape[axes.index("C")] if "C" in axes else 1
+    chosen = parse_bands(bands, file.channel_names or (), count)
+    stack = BandStack(file.array, axes, chosen, file.nodata)
+    names = tuple(band.name for band in chosen)
+    return dataclasses.replace(file, array=stack, axes=stack.axes, channel_names=names)
+
+
+class MapResults:
+    """Polygons, and names and colours beside the labels, of each image that was segmented."""
+
+    def __init__(self, arguments: Namespace, files: Sequence[Path]) -> None:
+        self.overwrite, self.cog = arguments.overwrite, arguments.cog
+        self.polygons: dict[Path, Path] = {}
+        if arguments.polygons is not None:
+            from ..geo.vectors import check_polygon_path
+
+            given = Path(arguments.polygons).expanduser()
+            if len(files) == 1:
+                check_polygon_path(given)
+                self.polygons = {files[0]: given}
+            else:
+                results = output_paths(given, files)
+                self.polygons = {file: result.with_suffix(".gpkg") for file, result in zip(files, results, strict=True)}
+            for path in self.polygons.values():
+                check_output(path, self.overwrite)
+        if self.polygons or self.cog:
+            from ..geo.extra import need
+
+            need("rasterio", "pyogrio", "shapely")
+        self.temporary = bool(self.polygons) and arguments.probabilities is None
+
+    def prepare(self, targets: Sequence[dict[Any, Path]], stack: ExitStack) -> None:
+        """Have probabilities written where polygons need them and nobody wants to keep them."""
+        if self.cog and not all(path.suffix.lower() in (".tif", ".tiff") for each in targets for path in each.values()):
+            raise OutputError("--cog makes GeoTIFF files cloud-optimised; give results the suffix '.tif'.")
+        if self.temporary:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="napari-fcn-")))
+            for number, each in enumerate(targets):
+                each["probabilities"] = folder / f"{number}.tif"
+
+    def finish(self, file: Path, target: dict[Any, Path], segmenter: Segmenter) -> None:
+        """Write what goes with the labels of one image."""
+        from ..io.geotiff import has_georeference
+
+        labels = target["labels"]
+        is_map = labels.suffix.lower() in (".tif", ".tiff") and has_georeference(labels)
+        if is_map and find_spec("rasterio"):
+            self._dress(file, target, segmenter)
+        if is_map:
+            from ..geo import write_sidecars
+
+            write_sidecars(labels, segmenter.classes)
+        if file in self.polygons:
+            self._write_polygons(file, target, segmenter)
+        if self.temporary:
+            target.pop("probabilities").unlink(missing_ok=True)
+
+    def _dress(self, file: Path, target: dict[Any, Path], segmenter: Segmenter) -> None:
+        """Colours into the labels, bands instead of pages, and overviews on request."""
+        from ..geo import read_info
+        from ..geo.dress import paint, stack_bands
+        from ..geo.raster import to_cog
+
+        paint(target["labels"], segmenter.classes)
+        scores = target.get("probabilities")
+        if scores is not None and scores.suffix.lower() in (".tif", ".tiff"):
+            stack_bands(scores, read_info(file), list(segmenter.classes.names.values()))
+        if self.cog:
+            for kind, path in target.items():
+                if not (kind == "probabilities" and self.temporary):
+                    to_cog(path, nearest=kind == "labels")
+
+    def _write_polygons(self, file: Path, target: dict[Any, Path], segmenter: Segmenter) -> None:
+        from ..geo import polygonize, read_info
+
+        values = read_labels(target["labels"])
+        if values.ndim != 2:
+            raise InputError(f"Polygons are made of one plane of labels. Got shape {values.shape}.")
+        polygonize(
+            values,
+            read_info(file),
+            self.polygons[file],
+            names=segmenter.classes.names,
+            probabilities=_class_first(read_image(target["probabilities"], lazy=False)),
+            overwrite=self.overwrite,
+        )
+
+    def document(self) -> dict[str, Any]:
+        """What to tell programs."""
+        return {"polygons": [str(path) for path in self.polygons.values()]} if self.polygons else {}
+
+
+def _class_first(file: ImageFile) -> npt.NDArray[Any]:
+    """Probabilities `(K, H, W)`."""
+    array: npt.NDArray[Any] = file.array
+    return np.moveaxis(array, -1, 0) if file.axes == "YXC" else array
