@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import time
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import napari_fcn as fcn  # before torch: it sets what torch's libraries read when they are loaded
 from napari_fcn.io import read_image, read_labels

@@ -125,8 +125,8 @@ class BandStack:
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
         keys = key if isinstance(key, tuple) else (key,)
-        if Ellipsis in keys:
-            place = keys.index(Ellipsis)
+        if any(each is Ellipsis for each in keys):
+            place = next(n for n, each in enumerate(keys) if each is Ellipsis)
             keys = keys[:place] + (slice(None),) * (self.ndim - len(keys) + 1) + keys[place + 1 :]
         keys += (slice(None),) * (self.ndim - len(keys))
         rest = [each for axis, each in enumerate(keys) if axis != self.at]
@@ -171,8 +171,8 @@ def reflectance(
 
     Examples
     --------
-    >>> reflectance(np.array([0, 1000, 10000], np.uint16), 1e-4, nodata=0).round(3).tolist()
-    [nan, 0.1, 1.0]
+    >>> reflectance(np.array([0, 2, 4], np.uint16), 0.25, -0.5, nodata=0).tolist()
+    [nan, 0.0, 0.5]
     """
     values: npt.NDArray[np.float32] = (array * scale + offset).astype(np.float32)
     if nodata is not None:

@@ -138,7 +138,9 @@ class RasterArray:
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
         (windows,) = need("rasterio.windows")
         keys = key if isinstance(key, tuple) else (key,)
-        keys = tuple(each for each in keys if each is not Ellipsis)
+        if any(each is Ellipsis for each in keys):
+            place = next(n for n, each in enumerate(keys) if each is Ellipsis)
+            keys = keys[:place] + (slice(None),) * (4 - len(keys)) + keys[place + 1 :]
         keys += (slice(None),) * (3 - len(keys))
         bands = np.atleast_1d(np.arange(self.shape[0])[keys[0]])
         ranges = [range(size)[_as_slice(each)] for each, size in zip(keys[1:], self.shape[1:], strict=True)]
