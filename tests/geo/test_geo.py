@@ -67,9 +67,7 @@ def read_polygons(path: Path) -> tuple[dict[str, Any], Any, dict[str, Any]]:
 # Rasters.
 
 
-@pytest.mark.parametrize(
-    "transform", [GRID.transform, (0.1, 0.0, 1 / 3, 0.0, -0.1, 2 / 3), (3.0, 1.0, 5.0, 1, -3, 7)]
-)
+@pytest.mark.parametrize("transform", [GRID.transform, (0.1, 0.0, 1 / 3, 0.0, -0.1, 2 / 3), (3.0, 1.0, 5.0, 1, -3, 7)])
 def test_a_raster_keeps_its_place_to_the_bit(transform: tuple[float, ...], tmp_path: Path) -> None:
     info = GeoInfo(UTM, transform, 5, 7, "int16", ("red", ""), -9999.0)
     pixels = np.arange(70, dtype=np.int16).reshape(2, 5, 7)

@@ -57,7 +57,9 @@ def _bioimageio(segmenter: Segmenter, arguments: Namespace) -> tuple[str, dict[s
 
     if arguments.tile_size is not None or arguments.resolution is not None:
         raise InputError("--tile-size and --resolution belong to --format deepness; leave them out.")
-    export_bioimageio(segmenter, arguments.output, overwrite=arguments.overwrite)
+    export_bioimageio(
+        segmenter, arguments.output, author=arguments.author, licence=arguments.licence, overwrite=arguments.overwrite
+    )
     return f"The package is in {arguments.output}.", {}
 
 

@@ -51,15 +51,24 @@ class RuntimeNetwork(nn.Module):
     side : height and width that it is fixed to; None when they are free.
     multiple : sides of free ones must be a multiple of this, and at least `smallest`; images are mirrored at the edges.
     probabilities : whether it gives these, or logits.
+    single : it gives one number a pixel, for the second of two classes; of logits, `sigmoid` says that they are.
     """
 
     def __init__(
-        self, session: Any, *, side: int | None, multiple: int = 1, smallest: int = 1, probabilities: bool = True
+        self,
+        session: Any,
+        *,
+        side: int | None,
+        multiple: int = 1,
+        smallest: int = 1,
+        probabilities: bool = True,
+        single: bool = False,
+        sigmoid: bool = False,
     ) -> None:
         super().__init__()
         self.session = session
         self.side, self.multiple, self.smallest = side, multiple, smallest
-        self.probabilities = probabilities
+        self.probabilities, self.single, self.sigmoid = probabilities, single, sigmoid
         shape = session.get_inputs()[0].shape
         self.one_by_one = shape[0] == 1
 
@@ -80,9 +89,17 @@ class RuntimeNetwork(nn.Module):
         parts = [values[n : n + 1] for n in range(len(values))] if self.one_by_one else [values]
         found = np.concatenate([self.session.run(None, {name: np.ascontiguousarray(part)})[0] for part in parts])
         found = found[..., :height, :width].astype(np.float32)
-        if self.probabilities:
+        if self.single and self.sigmoid:  # one logit against 0
+            found = np.concatenate([np.zeros_like(found), found], axis=1)
+        elif self.single:
+            found = np.log(np.clip(np.concatenate([1 - found, found], axis=1), 1e-30, 1))
+        elif self.probabilities and not self.sigmoid:
             found = np.log(np.maximum(found, 1e-30))
         return torch.from_numpy(np.ascontiguousarray(found)).to(images.device)
+
+    def __deepcopy__(self, memo: Any) -> RuntimeNetwork:
+        """Itself: there is nothing in it that a copy could change."""
+        return self
 
     def count(self, *, trainable: bool = False) -> int:
         """Not known: 0."""
