@@ -123,8 +123,8 @@ def test_what_is_usual_can_be_left_by_typing_and_chosen_again(qtbot: QtBot) -> N
         ("output_stride", (16, 8), ["16 (usual)", "8", "16"]),
         ("upsampling", ("nearest", "max_unpool"), ["nearest (usual)", "nearest", "max_unpool"]),
         ("norm", ("group", "none"), [
-            "Group normalisation: the same for any batch (usual)",
-            "Group normalisation: the same for any batch",
+            "Group normalisation (usual)",
+            "Group normalisation",
             "Nothing, as in the first paper",
         ]),
     ],

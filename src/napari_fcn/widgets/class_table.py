@@ -112,8 +112,8 @@ def recolor(labels: Labels, value: int, color: str) -> None:
     from napari.utils.colormaps import DirectLabelColormap
 
     values = [row.value for row in class_rows(labels, None)] + [int(labels.selected_label)]
-    colors: dict[int | None, Any] = {None: "#808080", 0: "transparent"}
-    colors |= layers.class_colors(labels.colormap, values)
+    colors: dict[Any, Any] = {None: "#808080", 0: "transparent"}
+    colors.update(layers.class_colors(labels.colormap, values))
     known = getattr(labels.colormap, "color_dict", {})
     colors |= {key: known[key] for key in (0, None) if key in known}
     labels.colormap = DirectLabelColormap(color_dict=colors | {value: color})
@@ -151,7 +151,7 @@ def remove_class(labels: Labels, value: int) -> None:
 
 
 def _set_names(labels: Labels, names: dict[int, str]) -> None:
-    import pandas
+    import pandas  # type: ignore[import-untyped]  # napari's features are its tables
 
     before = labels.features
     table = pandas.DataFrame({"index": sorted(names), "name": [names[value] for value in sorted(names)]})

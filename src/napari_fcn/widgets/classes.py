@@ -33,7 +33,7 @@ DELAY = 250
 """Milliseconds after a stroke in which others may follow before pixels are counted."""
 PATIENCE = 10
 """Counting takes at most this part, one tenth, of the time."""
-EVENTS = ("features", "colormap", "selected_label", "paint", "labels_update", "data")
+EVENTS = ("features", "colormap", "selected_label", "paint", "labels_update", "data", "set_data")
 KEYS = tuple("123456789")
 
 
@@ -88,6 +88,7 @@ class Classes(Container[Widget]):
         self.native.layout().insertWidget(1, self._table)
         self._timer = QTimer(self.native)
         self._timer.setSingleShot(True)
+        self._timer.setInterval(DELAY)
         self._timer.timeout.connect(self._count)
         self._add.clicked.connect(lambda: self._attempt(self.add))
         self._remove.clicked.connect(lambda: self._attempt(self._remove_chosen))
@@ -185,7 +186,7 @@ class Classes(Container[Widget]):
         elif event.type in ("features", "colormap"):
             self._fill()
         if not self._timer.isActive():
-            self._timer.start(DELAY)
+            self._timer.start()
 
     def _count(self) -> None:
         """Count pixels, unless that would read a file."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPalette, QPen
+from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPalette, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from ..data.classes import PALETTE
@@ -69,7 +69,7 @@ class Curves(QWidget):
     def _line(self) -> float:
         return QFontMetricsF(self._small()).height()
 
-    def _small(self):  # type: ignore[no-untyped-def]
+    def _small(self) -> QFont:
         font = self.font()
         font.setPointSizeF(max(7.0, font.pointSizeF() * 0.85))
         return font

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from magicgui.types import FileDialogMode
 from magicgui.widgets import CheckBox, ComboBox, FileEdit, LineEdit, PushButton, Select
 from magicgui.widgets.bases import Widget
 from napari.layers import Image, Labels
@@ -107,9 +108,14 @@ class Segment(Panel):
         )
         images.native.setMaximumHeight(90)
         source = FileEdit(
-            name="source", label="Files", mode="d", tooltip="A folder of images, or a pattern like d/*.tif"
+            name="source",
+            label="Files",
+            mode=FileDialogMode.EXISTING_DIRECTORY,
+            tooltip="A folder of images, or a pattern like d/*.tif",
         )
-        target = FileEdit(name="target", label="Results", mode="d", tooltip="A folder for the results")
+        target = FileEdit(
+            name="target", label="Results", mode=FileDialogMode.EXISTING_DIRECTORY, tooltip="A folder for the results"
+        )
         overwrite = CheckBox(name="overwrite", text="Replace results that exist", value=False)
         segmenter = slim(
             ComboBox(

@@ -81,7 +81,7 @@ def _outline(corners: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
     middle = corners.mean(axis=0)
     first, second = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
     angles = np.linspace(0, 2 * np.pi, CURVE, endpoint=False)
-    return middle + np.outer(np.cos(angles), first) + np.outer(np.sin(angles), second)
+    return np.asarray(middle + np.outer(np.cos(angles), first) + np.outer(np.sin(angles), second))
 
 
 def _onto(labels: Labels, world: Any) -> NDArray[np.float64]:
@@ -102,11 +102,11 @@ def _mask(points: NDArray[Any], shape: tuple[int, ...], is_open: bool, width: fl
     from skimage.draw import line, polygon2mask
 
     if not is_open:
-        return np.asarray(polygon2mask(shape, points), dtype=bool)
+        return np.asarray(polygon2mask(shape, points)).astype(np.bool_)  # type: ignore[no-untyped-call]
     mask = np.zeros(shape, dtype=bool)
     whole = np.rint(points).astype(int)
     for start, stop in pairwise(whole):
-        rows, columns = line(*start, *stop)
+        rows, columns = line(*start, *stop)  # type: ignore[no-untyped-call]
         inside = (rows >= 0) & (columns >= 0) & (rows < shape[0]) & (columns < shape[1])
         mask[rows[inside], columns[inside]] = True
     if width > 1 and mask.any():

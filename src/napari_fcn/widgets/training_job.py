@@ -103,6 +103,9 @@ class TrainingJob:
         """The training, checked and ready to run."""
         from .. import api
 
+        settings = dict(self.settings)
+        if self.init is not None:
+            settings["init"] = self.init
         present = {int(value) for labels in self.labels for value in np.unique(labels)}
         return api.prepare_training(
             self.images,
@@ -111,8 +114,7 @@ class TrainingJob:
             class_colors=layers.class_colors(self.colormap, present),
             pixel_size=self.pixel_size,
             run_dir=self.run_dir,
-            **({"init": self.init} if self.init is not None else {}),
-            **self.settings,
+            **settings,
         )
 
     def _learn(self, training: Training, stop: Stop) -> Generator[Progress, None, None]:
