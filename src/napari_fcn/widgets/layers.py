@@ -15,6 +15,7 @@ from ..errors import InputError
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
+    from napari.viewer import Viewer
 
 __all__ = [
     "KEY",
@@ -245,32 +246,32 @@ def window_geometry(whole: dict[str, Any], start: Sequence[int]) -> dict[str, An
     return whole | {"translate": np.asarray(placed(np.asarray(start, dtype=float)))}
 
 
-def visible_part(image: Image, axes: str, point: Sequence[float]) -> tuple[tuple[int, ...], slice, slice] | None:
+def visible_part(image: Image, axes: str, viewer: Viewer) -> tuple[tuple[int, ...], slice, slice] | None:
     """The part of an image that is seen: index along the axes that are walked through, rows and columns.
 
-    None where there is none: it lies outside the canvas, or Y and X are not both shown.
-
-    Parameters
-    ----------
-    image, axes : the layer and its axes.
-    point : where the sliders stand, in world coordinates: `viewer.dims.point`.
+    None where there is none: it lies outside the canvas, or Y and X are not both shown in 2D. A layer's own
+    `corner_pixels` would be too large for pyramids, and old for hidden layers.
     """
-    layer_axes = axes[:-1] if image.rgb else axes
-    factors = image.downsample_factors[image.data_level] if image.multiscale else np.ones(image.ndim)
-    corners = np.asarray(image.corner_pixels) * factors
-    shape = array(image).shape
-    position = image.world_to_data(np.asarray(point, dtype=float)[-image.ndim :])
+    if viewer.dims.ndisplay != 2:
+        return None
+    centre = np.asarray(viewer.scene.camera.center)[-2:]
+    half = np.asarray(viewer.canvas.size) / viewer.scene.camera.zoom / 2
+    seen = []
+    for signs in np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)]):
+        point = np.array(viewer.dims.point, dtype=float)
+        point[list(viewer.dims.displayed)] = centre + signs * half
+        seen.append(image.world_to_data(point[-image.ndim :]))
+    low, high = np.min(seen, axis=0), np.max(seen, axis=0)
     index, sides = [], {}
-    for number, axis in enumerate(layer_axes):
-        low, high = corners[:, number]
+    for number, (axis, size) in enumerate(zip(axes[:-1] if image.rgb else axes, array(image).shape, strict=False)):
         if axis in "YX":
-            start, stop = max(0, int(low)), min(shape[number], int(high + factors[number]))
+            start, stop = max(0, int(np.floor(low[number] + 0.5))), min(size, int(np.ceil(high[number] + 0.5)))
             if stop - start < 2:
                 return None
             sides[axis] = slice(start, stop)
         elif axis != "C":
-            where = round(float(position[number]))
-            if not 0 <= where < shape[number]:
+            where = round(float(low[number] + high[number]) / 2)
+            if not 0 <= where < size:
                 return None
             index.append(where)
     return tuple(index), sides["Y"], sides["X"]

@@ -234,7 +234,7 @@ class Segment(Panel):
         axes = layers.check_axes(given, shape, image.name)
         part = Part()
         if self.scope.value in ("view", "slice"):
-            seen = layers.visible_part(image, axes, self._viewer.dims.point)
+            seen = layers.visible_part(image, axes, self._viewer)
             if seen is None:
                 raise InputError(f"Nothing of '{image.name}' is seen; show it in 2D, with its rows and columns.")
             part = Part(*seen) if self.scope.value == "view" else Part(seen[0])

@@ -161,7 +161,7 @@ class Train(TrainForm):
         for number, (image, _) in enumerate(self._learnt):
             if image not in self._viewer.layers or not image.visible:
                 continue
-            part = layers.visible_part(image, self._axes_of(image), self._viewer.dims.point)
+            part = layers.visible_part(image, self._axes_of(image), self._viewer)
             if part is not None:
                 self._live.window = number, *part
                 return
