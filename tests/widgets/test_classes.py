@@ -132,6 +132,7 @@ def test_shapes_become_labels_where_they_lie(viewer: napari.Viewer, classes: Cla
     square = np.array([[5, 30, 20], [5, 30, 39], [5, 49, 39], [5, 49, 20]], float)
     shapes = viewer.add_shapes([square], shape_type="polygon", features={"class": ["road"]})
     shapes.add_ellipses(np.array([[5, 60, 60], [5, 60, 100], [5, 100, 100], [5, 100, 60]], float))
+    shapes.features = {"class": ["road", ""]}
     labels.selected_label = 1
     assert classes.paint_shapes() > 0
     assert not labels.data[0].any()

@@ -22,6 +22,7 @@ from .batches import Batches
 from .distributed import Workers
 from .events import Event, Finished, Noted, Started, Step
 from .learner import Learner
+from .random_numbers import seeded
 from .record import Course
 from .saving import Saving
 from .scoring import Scoring
@@ -203,8 +204,8 @@ class Loop(Generic[S]):
             devices = [self.engine.device] if self.engine.device.startswith("cuda") else []
             count = self.sizes.batch
             try:
-                with torch.random.fork_rng(devices=devices):  # dropout repeats itself, and nobody else's numbers change
-                    torch.manual_seed(_seed_of(self.config.seed, self.record.step, self.workers.rank))
+                # Dropout repeats itself, and nobody else's numbers change.
+                with seeded(_seed_of(self.config.seed, self.record.step, self.workers.rank), devices):
                     batch = batches.draw(self.record.step, count, count * self.workers.rank)
                     return self.learner.step(batch, factor)
             except (RuntimeError, MemoryError) as error:

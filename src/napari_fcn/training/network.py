@@ -9,6 +9,7 @@ from ..config import ModelConfig, TrainingConfig
 from ..data.examples import Examples
 from ..errors import InputError
 from ..models import NetworkSpec, build
+from .random_numbers import seeded
 from .start import builds_pretrained, start_from
 from .transfer import starting_weights, suited_to
 
@@ -39,8 +40,6 @@ def starting_network(
     InputError
         The weights cannot be had or do not fit, or something that knows nothing shall be kept.
     """
-    import torch
-
     if init is not None and config.transfer == "scratch":
         raise InputError(
             "Transfer 'scratch' forgets what is known, and a segmenter to start from (init) knows something; leave one "
@@ -50,8 +49,7 @@ def starting_network(
     spec = NetworkSpec(model, examples.channels, len(examples.classes))
     encoder, decoder = model.weights != "none", False
     notes: tuple[str, ...] = ()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+    with seeded(config.seed):
         network = build(spec, pretrained=init is None or builds_pretrained(init, model))
     if init is not None:
         start = start_from(network, spec, examples.classes, init)

@@ -21,6 +21,7 @@ from .distributed import Workers
 from .events import Measured
 from .kinds import Objective
 from .learner import Learner
+from .random_numbers import seeded
 from .scoring import Scoring
 from .validation import Validation
 
@@ -112,8 +113,7 @@ class ReconstructionValidation(Validation):
         mean = self._mean() if of_mean else None
         total, pixels = 0.0, 0
         devices = [engine.device] if engine.device.startswith("cuda") else []
-        with torch.random.fork_rng(devices=devices), evaluating(self.pretext.network), engine.autocast():
-            torch.manual_seed(0)
+        with seeded(0, devices), evaluating(self.pretext.network), engine.autocast():
             for values, truths in self._batches():
                 for start in range(0, len(values), BATCH):
                     part = engine.put(torch.from_numpy(values[start : start + BATCH]))

@@ -23,6 +23,7 @@ from .distributed import join
 from .events import Finished, Started
 from .kinds import make_objective
 from .loop import Loop, fingerprint
+from .random_numbers import seeded
 from .record import LossRecord
 from .sizes import choose_sizes
 
@@ -72,8 +73,7 @@ class Pretraining(Loop[float]):
         self.examples, self.model, self.data = examples, model, data
         objective = make_objective(pretraining)
         self._code = objective.code
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
+        with seeded(config.seed):
             self.network = build(NetworkSpec(model, examples.channels, examples.channels))
             decoder: Any = self.network.decoder
             decoder.make_code(self._code)

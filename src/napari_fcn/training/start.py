@@ -18,6 +18,7 @@ from ..models import NetworkSpec, build
 from ..models.encoders import encoder_range, resolve
 from ..models.filling import COUNTER, adapt_channels
 from ..registry import architectures, weights
+from .random_numbers import seeded
 from .start_notes import notes_of
 
 if TYPE_CHECKING:
@@ -290,7 +291,7 @@ def _shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     """The shapes of a network's tensors, mostly without computing values; random numbers go on as before."""
     import torch
 
-    with torch.random.fork_rng(devices=[]):
+    with seeded(0):
         try:
             with torch.device("meta"):
                 network = build(spec, pretrained=False)
