@@ -63,7 +63,7 @@ def tutorial(folder, theme="dark", seconds=20):
     dock, classes = viewer.window.add_plugin_dock_widget("napari-fcn", "Classes")
     classes.labels.value = labels
     classes.add("tissue")
-    classes.add("nucleus")
+    classes.recolor(classes.add("nucleus"), "#ffe000")
     labels.brush_size = 5
     paint(viewer, labels, TISSUE, 0, 40)
     paint(viewer, labels, NUCLEUS, 1, 25)

@@ -61,8 +61,6 @@ class Pretraining(Loop[float]):
         *,
         validation: Examples | None = None,
     ) -> None:
-        import torch
-
         from ..inference.engine import choose_engine
         from .pretext import LossScoring, Pretext, PretextLearner, ReconstructionValidation
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from ..data.axes import Planes
 from ..data.normalization import Statistics
+from ..imaging import Chain
 
 if TYPE_CHECKING:
     from .fit import Training
@@ -61,15 +63,13 @@ class Previewer:
 
     Parameters
     ----------
-    training : whose network is asked.
-    images, axes, channels : the images that windows are of, as for the training.
+    training : whose network is asked, and whose settings say how images are read.
+    images, axes : the images that windows are of, as for the training.
     """
 
-    def __init__(
-        self, training: Training, images: Sequence[Any], axes: str, channels: tuple[int, ...] | None = None
-    ) -> None:
+    def __init__(self, training: Training, images: Sequence[Any], axes: str) -> None:
         self._training = training
-        self._images, self._axes, self._channels = images, axes, channels
+        self._images, self._axes = images, axes
         self._planes: dict[int, tuple[Planes, Statistics]] = {}
         self._begin: float | None = None
         self._last = 0.0
@@ -116,7 +116,10 @@ class Previewer:
 
     def _read(self, image: int) -> tuple[Planes, Statistics]:
         if image not in self._planes:
-            planes = Planes(self._images[image], self._axes, self._channels)
+            data = self._training.data
+            chain = Chain.parse(data.preprocess)
+            prepare = partial(chain.image, nodata=data.nodata) if chain else None
+            planes = Planes(self._images[image], self._axes, data.channels, prepare)
             self._planes[image] = planes, self._training.examples.normalization.fit(planes)
         return self._planes[image]
 

@@ -66,7 +66,7 @@ def class_rows(labels: Labels, counts: dict[int, int] | None, zero: str = "unlab
     return [
         ClassRow(
             value,
-            names.get(value, "") or _usual_name(value),
+            names.get(value, "") or ("not painted" if value == 0 else _usual_name(value)),
             colors.get(value, default_color(value)),
             None if counts is None else counts.get(value, 0),
             warnings.get(value, ""),

@@ -122,7 +122,7 @@ class TrainingJob:
         from ..training.preview import Previewer, Window
 
         moment, live = Moment(), self.live
-        previewer = Previewer(training, self.images, self.settings["axes"], self.settings.get("channels"))
+        previewer = Previewer(training, self.images, self.settings["axes"])
         run = training.run()
         try:
             for event in run:
