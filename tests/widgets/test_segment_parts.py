@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from napari_fcn.errors import FcnError
 from napari_fcn.io import read_labels, write_array
 from napari_fcn.widgets import Segment, layers
+from napari_fcn.widgets.next_place import show_next_place
 from napari_fcn.widgets.store import segmenters
 
 from .conftest import Threshold
@@ -112,7 +113,7 @@ def test_probabilities_uncertainty_and_objects_are_layers_on_the_image(viewer: n
     for column in (25, 41):
         data[np.hypot(rows - 30, columns - column) <= 10] = 0.9
     image = viewer.add_image(data, name="cells", scale=(2, 3), translate=(5, 6), rotate=10, units=("um", "um"))
-    segment(image=image, probabilities=True, uncertainty=True, instances=True)
+    segment(image=image, with_probabilities=True, with_uncertainty=True, with_objects=True)
     labels = segment.wait(10)
     chances, doubt, objects = (viewer.layers[f"cells {kind}"] for kind in ("probabilities", "uncertainty", "objects"))
     assert chances.data.shape == (2, 60, 80)
@@ -163,4 +164,33 @@ def test_only_fields_that_matter_are_shown(viewer: napari.Viewer, segment: Segme
 
     assert [name for name in ("image", "images", "source", "into") if shown(name)] == ["image", "into"]
     segment.scope.value = "folder"
-    assert [name for name in ("image", "images", "source", "into", "instances") if shown(name)] == ["source"]
+    assert [name for name in ("image", "images", "source", "into", "with_objects") if shown(name)] == ["source"]
+
+
+def test_where_to_paint_next_is_where_it_is_unsure_and_unpainted(
+    viewer: napari.Viewer, segment: Segment, qtbot: QtBot
+) -> None:
+    with pytest.raises(FcnError, match="no uncertainty layer"):
+        show_next_place(viewer)
+    offer()
+    data = np.zeros((3, 200, 300))
+    data[1, 40:80, 200:240] = 0.5  # undecided, once the middle is known
+    data[2, 100:130, 50:80] = 0.49
+    viewer.add_image(data, name="cells", scale=(5, 2, 2), translate=(10, 0, 0))
+    segment(with_uncertainty=True)
+    segment.wait(10)
+    doubt = viewer.layers["cells uncertainty"]
+    doubt.data = np.where(data > 0, data, 0).astype(np.float32)
+    look_at(viewer, qtbot, (0, 0), 0.5)
+    segment.next_button.native.click()
+    np.testing.assert_allclose(viewer.dims.point[0], 15)
+    np.testing.assert_allclose(viewer.scene.camera.center[-2:], (2 * 60, 2 * 220), atol=2 * 8)
+    assert viewer.scene.camera.zoom > 0.5
+    strokes = viewer.add_labels(np.zeros(data.shape, np.uint8), name="strokes", scale=(5, 2, 2), translate=(10, 0, 0))
+    strokes.data[1, 60, 220] = 1
+    assert show_next_place(viewer)[0] in (1, 2)
+    strokes.data[1, 40:80:8, 200:240:8] = 1
+    assert show_next_place(viewer)[0] == 2
+    strokes.data[:] = 1
+    with pytest.raises(FcnError, match="unsure and not painted"):
+        show_next_place(viewer)

@@ -84,9 +84,10 @@ def tutorial(folder, theme="dark", seconds=20):
     viewer.window.remove_dock_widget(dock)
 
     dock, segment = viewer.window.add_plugin_dock_widget("napari-fcn", "Segment")
-    segment(image=viewer.layers["nuclei"], uncertainty=True)
+    segment(image=viewer.layers["nuclei"], with_uncertainty=True)
     segment.wait()
     labels.visible = False
+    viewer.layers["nuclei uncertainty"].visible = False
     picture(viewer, folder / f"4-segment{suffix}.png")
     viewer.close()
 

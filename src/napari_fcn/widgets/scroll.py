@@ -52,7 +52,7 @@ class FormArea(QScrollArea):
             layout = row.layout()
             item = None if layout is None else layout.itemAt(0)
             first = None if item is None else item.widget()
-            if isinstance(first, QLabel):
+            if isinstance(first, QLabel) and not row.isHidden():
                 labels.append(first)
         widest = max((label.sizeHint().width() for label in labels), default=0)
         for label in labels:

@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..options import options
 from . import layers, preferences
 from .fields import SettingBox, field, layer_field, slim
+from .next_place import show_next_place
 from .panel import Panel, Progress, Work, values
 from .script import Script, prediction_script
 from .segment_job import FolderJob, Part, Result, SegmentJob
@@ -54,18 +55,13 @@ TIPS = (
     "Another layer that is bright where the network is unsure",
     "Another layer in which every object has its number; touching ones are parted at their waists",
 )
-MEASURES = (
-    ("Entropy", "entropy", "of all classes' probabilities: 1 where all are alike"),
-    ("Margin", "margin", "how close the second class is to the first"),
-    ("Confidence", "confidence", "how far the first class is from certain"),
-)
 
 
 class Segment(Panel):
     """Segment image layers or files with a segmenter that was trained here or loaded from a file.
 
     Fields are `scope` ("layer", "view", "slice", "layers" or "folder"), `image`, `images`, `source` and `target`,
-    `segmenter` (its name), `into` (a labels layer to write to), `probabilities`, `uncertainty`, `instances`, `axes`,
+    `segmenter` (its name), `into` (a labels layer to write to), `with_probabilities`, `with_uncertainty`, `with_objects`, `axes`,
     and the settings of prediction. Calling the widget starts in a thread and returns the worker; `wait` returns the
     labels layer, a list of them for several layers, or the files.
 
@@ -87,8 +83,9 @@ class Segment(Panel):
         self._viewer = napari_viewer
         self._settings = options(PredictionConfig)
         self._guessed: tuple[Any, str] = (None, "")
-        super().__init__(self._fields(), self._advanced_fields(), "Segment", [self._script_field()])
+        super().__init__(self._fields(), self._advanced_fields(), "Segment", self._further())
         self.load_button.clicked.connect(lambda: self.attempt(self._load_clicked))
+        self.next_button.clicked.connect(lambda: self.attempt(lambda: show_next_place(self._viewer)))
         self.script_button.clicked.connect(lambda: self.attempt(self._script_clicked))
         self.image.changed.connect(self._guess_axes)
         self.segmenter.changed.connect(self._guess_axes)
@@ -154,18 +151,21 @@ class Segment(Panel):
         fields: list[Widget] = [field(name, default, option) for name, (default, option) in self._settings.items()]
         device = next(widget for widget in fields if widget.name == "device")
         device.value = preferences.preference("device") or device.value  # type: ignore[attr-defined]
-        measure = SettingBox(
-            MEASURES, value="entropy", name="measure", label="Uncertainty", tooltip="What the layer of doubt shows"
-        )
-        return [*fields, measure]
+        return fields
 
-    def _script_field(self) -> PushButton:
-        return PushButton(
+    def _further(self) -> list[Widget]:
+        script = PushButton(
             text="Copy as script…",
             name="script_button",
             tooltip="Copy the Python and the command line that repeat this;\n"
             "image and segmenter are written to a folder that you choose",
         )
+        place = PushButton(
+            text="Where to paint next",
+            name="next_button",
+            tooltip="Go to the most uncertain part that nobody has painted; needs the layer of uncertainty",
+        )
+        return [place, script]
 
     def load(self, path: str | Path) -> Worker:
         """Start to load a segmenter from a file, and choose it; `wait` returns it.
@@ -191,7 +191,6 @@ class Segment(Panel):
             segmenter=trained,
             settings=settings,
             wanted=frozenset(box for box in WANTED if getattr(self, box).value),
-            measure=self.measure.value,
         )
         what = f"'{images[0].name}'" if len(images) == 1 else f"{len(images)} layers"
         return Work(job.run, f"segmentation of {what}", partial(self._show, targets, name, trained))

@@ -102,8 +102,7 @@ class SegmentJob:
     images, axes, parts : of each.
     spacing : of each, sides of a pixel over the axes without C, for distances.
     segmenter, settings : what segments, and how.
-    wanted : of "probabilities", "uncertainty", "instances".
-    measure : of uncertainty.
+    wanted : of "with_probabilities", "with_uncertainty", "with_objects".
     """
 
     images: Sequence[Any]
@@ -113,7 +112,6 @@ class SegmentJob:
     segmenter: Segmenter
     settings: Mapping[str, Any]
     wanted: frozenset[str] = frozenset()
-    measure: str = "entropy"
 
     def run(self, stop: Stop) -> Generator[Progress, None, list[Result] | None]:
         """Segment one image after the other, in the worker's thread; None when it was told to stop."""
@@ -126,7 +124,7 @@ class SegmentJob:
             whole = part.widened(axes, image.shape)
             window = image if part.whole else image[whole.key(axes, image.shape)]
             segmenter = self.segmenter if part.whole else self.segmenter.settled_on(image, axes)
-            scores = bool(self.wanted & {"probabilities", "uncertainty"})
+            scores = bool(self.wanted & {"with_probabilities", "with_uncertainty"})
             options = {**self.settings, "probabilities": True} if scores else dict(self.settings)
             steps = segmenter.predict_steps(window, axes, **options)
             try:
@@ -147,14 +145,14 @@ class SegmentJob:
         return results
 
     def _result(self, made: tuple[Array, Any], axes: str, spacing: tuple[float, ...]) -> Result:
-        from ..inference.uncertainty import uncertainty
+        from ..inference.predict import uncertainty
 
         labels, scores = made
         return Result(
             labels,
-            scores if "probabilities" in self.wanted else None,
-            uncertainty(scores, self.measure) if "uncertainty" in self.wanted else None,
-            self._instances(labels, axes, spacing) if "instances" in self.wanted else None,
+            scores if "with_probabilities" in self.wanted else None,
+            uncertainty(scores, self.settings["uncertainty"]) if "with_uncertainty" in self.wanted else None,
+            self._instances(labels, axes, spacing) if "with_objects" in self.wanted else None,
         )
 
     def _instances(self, labels: Array, axes: str, spacing: tuple[float, ...]) -> npt.NDArray[np.int32]:

@@ -73,7 +73,7 @@ def show(viewer: Viewer, target: Target, segmenter: str, trained: Segmenter, res
         }
         _show_image(viewer, target, "probabilities", segmenter, result.probabilities, geometry | extra, note)
     if result.uncertainty is not None:
-        extra = {"colormap": "inferno", "contrast_limits": (0, 1), "opacity": 0.7, "blending": "additive"}
+        extra = {"colormap": "inferno", "contrast_limits": (0, 1), "opacity": 0.6}
         _show_image(viewer, target, "uncertainty", segmenter, result.uncertainty, target.geometry | extra, {})
     if result.instances is not None:
         _show_labels(viewer, target, "objects", segmenter, result.instances, {})
