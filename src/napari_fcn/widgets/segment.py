@@ -49,7 +49,11 @@ SHOWN = {
     "layers": ("images",),
     "folder": ("source", "target", "overwrite"),
 }
-WANTED = {"probabilities": "Probabilities too", "uncertainty": "Uncertainty too", "instances": "Numbered objects too"}
+WANTED = {
+    "with_probabilities": "Probabilities too",
+    "with_uncertainty": "Uncertainty too",
+    "with_objects": "Numbered objects too",
+}
 TIPS = (
     "Another layer with the probability of each class",
     "Another layer that is bright where the network is unsure",
@@ -61,8 +65,8 @@ class Segment(Panel):
     """Segment image layers or files with a segmenter that was trained here or loaded from a file.
 
     Fields are `scope` ("layer", "view", "slice", "layers" or "folder"), `image`, `images`, `source` and `target`,
-    `segmenter` (its name), `into` (a labels layer to write to), `with_probabilities`, `with_uncertainty`, `with_objects`, `axes`,
-    and the settings of prediction. Calling the widget starts in a thread and returns the worker; `wait` returns the
+    `segmenter` (its name), `into` (a labels layer to write to), `with_probabilities`, `with_uncertainty`,
+    `with_objects`, `axes`, and the settings of prediction. Calling the widget starts in a thread and returns the worker; `wait` returns the
     labels layer, a list of them for several layers, or the files.
 
     Parameters
