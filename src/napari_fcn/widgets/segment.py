@@ -66,8 +66,8 @@ class Segment(Panel):
 
     Fields are `scope` ("layer", "view", "slice", "layers" or "folder"), `image`, `images`, `source` and `target`,
     `segmenter` (its name), `into` (a labels layer to write to), `with_probabilities`, `with_uncertainty`,
-    `with_objects`, `axes`, and the settings of prediction. Calling the widget starts in a thread and returns the worker; `wait` returns the
-    labels layer, a list of them for several layers, or the files.
+    `with_objects`, `axes`, and the settings of prediction. Calling the widget starts in a thread and returns the
+    worker; `wait` returns the labels layer, a list of them for several layers, or the files.
 
     Parameters
     ----------
