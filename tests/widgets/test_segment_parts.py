@@ -55,12 +55,12 @@ def test_what_is_seen_is_segmented_as_in_the_whole_and_lies_there(
     offer(channels=channels)
     image = viewer.add_image(data, name="cells", **options)
     segment(image=image)
-    whole = segment.wait(30)
+    whole = segment.wait(60)
     middle = np.asarray(whole.extent.world).mean(axis=0)
     viewer.dims.point = np.r_[np.zeros(viewer.dims.ndim - middle.size), middle]
     look_at(viewer, qtbot, tuple(middle[-2:]), viewer.scene.camera.zoom * 4)
     segment(image=image, scope="view")
-    part = segment.wait(30)
+    part = segment.wait(60)
     assert part.name != whole.name
     assert part.data.shape[-1] < whole.data.shape[-1]
     assert part.data.shape[:-2] == (1,) * (whole.ndim - 2)
@@ -79,7 +79,7 @@ def test_a_slice_alone(viewer: napari.Viewer, segment: Segment, qtbot: QtBot) ->
     viewer.dims.set_point(0, 12)
     look_at(viewer, qtbot, (20, 25), 5)
     segment(image=image, scope="slice")
-    layer = segment.wait(10)
+    layer = segment.wait(60)
     assert layer.data.shape == (1, 40, 50)
     np.testing.assert_array_equal(layer.data[0] == 3, image.data[3] > image.data.mean())
     assert layer.translate[0] == 12
@@ -90,7 +90,7 @@ def test_it_writes_into_a_layer_and_undo_takes_it_back(viewer: napari.Viewer, se
     image = viewer.add_image(RANDOM.random((40, 50)), name="cells")
     mine = viewer.add_labels(np.full((40, 50), 7, np.uint8), name="mine")
     segment(image=image, into=mine)
-    assert segment.wait(10) is mine
+    assert segment.wait(60) is mine
     np.testing.assert_array_equal(mine.data == 3, image.data > image.data.mean())
     assert "Changed 'mine'" in segment.status.value
     assert len(viewer.layers) == 2
@@ -114,7 +114,7 @@ def test_probabilities_uncertainty_and_objects_are_layers_on_the_image(viewer: n
         data[np.hypot(rows - 30, columns - column) <= 10] = 0.9
     image = viewer.add_image(data, name="cells", scale=(2, 3), translate=(5, 6), rotate=10, units=("um", "um"))
     segment(image=image, with_probabilities=True, with_uncertainty=True, with_objects=True)
-    labels = segment.wait(10)
+    labels = segment.wait(60)
     chances, doubt, objects = (viewer.layers[f"cells {kind}"] for kind in ("probabilities", "uncertainty", "objects"))
     assert chances.data.shape == (2, 60, 80)
     np.testing.assert_allclose(chances.data.sum(axis=0), 1, atol=1e-6)
@@ -128,7 +128,7 @@ def test_probabilities_uncertainty_and_objects_are_layers_on_the_image(viewer: n
     assert tuple(chances.units[1:]) == tuple(image.units)
     # Again: the same layers, with new contents.
     segment()
-    segment.wait(10)
+    segment.wait(60)
     assert len(viewer.layers) == 5
 
 
@@ -136,7 +136,7 @@ def test_several_layers_one_after_the_other(viewer: napari.Viewer, segment: Segm
     offer()
     images = [viewer.add_image(RANDOM.random((20 + n, 30)), name=f"image {n}") for n in range(3)]
     segment(scope="layers", images=images[:2])
-    made = segment.wait(10)
+    made = segment.wait(60)
     assert [layer.name for layer in made] == ["image 0 segmentation", "image 1 segmentation"]
     assert [layer.data.shape for layer in made] == [(20, 30), (21, 30)]
 
@@ -148,13 +148,13 @@ def test_a_folder_of_files(viewer: napari.Viewer, segment: Segment, tmp_path: Pa
         write_array(tmp_path / f"cells{n}.tif", RANDOM.random((24, 32)).astype(np.float32), axes="YX")
     target = tmp_path / "results"
     segment(scope="folder", source=tmp_path, target=target)
-    assert [path.name for path in segment.wait(30)] == ["cells0.tif", "cells1.tif"]
+    assert [path.name for path in segment.wait(60)] == ["cells0.tif", "cells1.tif"]
     assert set(np.unique(read_labels(target / "cells1.tif"))) == {0, 3}
     segment()
     with pytest.raises(FcnError, match="exists"):
-        segment.wait(30)
+        segment.wait(60)
     segment(overwrite=True)
-    assert len(segment.wait(30)) == 2
+    assert len(segment.wait(60)) == 2
     notification_manager.records.clear()
 
 
@@ -178,7 +178,7 @@ def test_where_to_paint_next_is_where_it_is_unsure_and_unpainted(
     data[2, 100:130, 50:80] = 0.49
     viewer.add_image(data, name="cells", scale=(5, 2, 2), translate=(10, 0, 0))
     segment(with_uncertainty=True)
-    segment.wait(10)
+    segment.wait(60)
     doubt = viewer.layers["cells uncertainty"]
     doubt.data = np.where(data > 0, data, 0).astype(np.float32)
     look_at(viewer, qtbot, (0, 0), 0.5)
@@ -194,3 +194,14 @@ def test_where_to_paint_next_is_where_it_is_unsure_and_unpainted(
     strokes.data[:] = 1
     with pytest.raises(FcnError, match="unsure and not painted"):
         show_next_place(viewer)
+
+
+def test_a_closed_widget_still_hands_over_its_layer(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-fcn", "Segment")
+    offer()
+    image = viewer.add_image(RANDOM.random((20, 30)), name="cells")
+    widget(image=image)
+    viewer.window.remove_dock_widget(dock)
+    dock.deleteLater()
+    qtbot.waitUntil(lambda: not widget.running, timeout=60_000)
+    assert notification_manager.records == []

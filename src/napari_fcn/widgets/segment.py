@@ -197,7 +197,11 @@ class Segment(Panel):
             wanted=frozenset(box for box in WANTED if getattr(self, box).value),
         )
         what = f"'{images[0].name}'" if len(images) == 1 else f"{len(images)} layers"
-        return Work(job.run, f"segmentation of {what}", partial(self._show, targets, name, trained))
+        return Work(
+            job.run,
+            f"segmentation of {what}",
+            partial(self._show, targets, name, trained, self.scope.value == "layers"),
+        )
 
     def script(self, folder: str | Path) -> Script:
         """The Python and the command line that repeat the segmentation of the whole layer `image`.
@@ -258,7 +262,7 @@ class Segment(Panel):
         return Work(job.run, f"segmentation of the files in {source}", finish)
 
     def _show(
-        self, targets: list[Target], name: str, trained: Segmenter, results: list[Result] | None
+        self, targets: list[Target], name: str, trained: Segmenter, several: bool, results: list[Result] | None
     ) -> tuple[Any, str]:
         """Show results as layers; what was asked for one layer gives one, for several a list."""
         if results is None:
@@ -272,7 +276,7 @@ class Segment(Panel):
             for (layer, verb), count in zip(shown, found, strict=True)
         ]
         made = [layer for layer, _ in shown]
-        return (made if self.scope.value == "layers" else made[0]), "\n".join(lines)
+        return (made if several else made[0]), "\n".join(lines)
 
     def _loaded(self, file: Path, segmenter: Segmenter | None) -> tuple[Any, str]:
         if segmenter is None:
