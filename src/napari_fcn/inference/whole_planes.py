@@ -14,7 +14,7 @@ from ..io.pieces import Frame, Sink
 from .predictor import Output, Predictor
 
 if TYPE_CHECKING:
-    from ..data import ClassTable, Normalization
+    from ..data import ClassTable
 
 __all__ = ["WholePlanes"]
 
@@ -22,9 +22,13 @@ __all__ = ["WholePlanes"]
 class Finishing(Protocol):
     """Who knows which filters labels go through: a segmenter."""
 
-    postprocess: Chain
-    classes: ClassTable
-    normalization: Normalization
+    @property
+    def postprocess(self) -> Chain:
+        """The filters."""
+
+    @property
+    def classes(self) -> ClassTable:
+        """What the labels are."""
 
     def finish_plane(
         self,
