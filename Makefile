@@ -10,10 +10,10 @@ ARGS :=
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo gui test lint clean distclean
+.PHONY: help demo gui test lint screenshots clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed-base ## learn from a few labelled images, segment others, write a picture to napari-fcn-demo/
 	$(BIN)/napari-fcn demo --output $(DEMO) --overwrite
@@ -32,6 +32,10 @@ lint: $(VENV)/.installed-lint ## check style, format, types and who imports whom
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+screenshots: $(VENV)/.installed-test ## take the pictures of the widgets in docs/images anew; ARGS names some
+	@bash tools/qt_system_libraries.sh --virtual-screen
+	HF_HUB_OFFLINE=1 bash tools/virtual_screen.sh $(BIN)/python tools/screenshots.py $(ARGS)
 
 clean: ## remove what was built, measured, cached and demonstrated
 	rm -rf build dist $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

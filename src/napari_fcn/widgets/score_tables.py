@@ -110,7 +110,10 @@ def _table(
         table.setHorizontalHeaderItem(column, header)
     for row, values in enumerate(rows):
         for column, value in enumerate(values):
-            table.setItem(row, column, _cell(_text(value, decimals)))
+            cell = _cell(_text(value, decimals))
+            if value is not None:
+                cell.setToolTip(f"{value:,}")
+            table.setItem(row, column, cell)
     return _finished(table, names)
 
 
@@ -162,7 +165,15 @@ def _text(value: Any, decimals: int) -> str:
         return "–"
     if isinstance(value, float):
         return "∞" if math.isinf(value) else f"{value:.{decimals}f}"
-    return f"{value:,}"
+    return _count(value)
+
+
+def _count(value: int) -> str:
+    """Three digits of a large number, which is what a narrow column has room for."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 10 * size:
+            return f"{value / size:.3g}{letter}"
+    return str(value)
 
 
 def _short(name: str) -> str:
