@@ -10,7 +10,7 @@ ARGS :=
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo gui test lint screenshots clean distclean
+.PHONY: help demo gui test test-pyqt6 lint screenshots clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,11 @@ test: $(VENV)/.installed-test ## run all tests, offline, on a screen that nobody
 	@bash tools/qt_system_libraries.sh --virtual-screen
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 bash tools/virtual_screen.sh \
 		$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+
+test-pyqt6: $(VENV)/.installed-test $(VENV)/.installed-pyqt6 ## run a few tests of the widgets with the other Qt binding
+	@bash tools/qt_system_libraries.sh --virtual-screen
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 QT_API=pyqt6 PYTEST_QT_API=pyqt6 bash tools/virtual_screen.sh \
+		$(BIN)/python -m pytest tests/widgets/test_classes.py tests/widgets/test_curves.py tests/widgets/test_segment_parts.py
 
 lint: $(VENV)/.installed-lint ## check style, format, types and who imports whom
 	$(BIN)/ruff check

@@ -50,10 +50,10 @@ def instances(
         distance = ndimage.distance_transform_edt(inside, sampling=spacing)
         # Far below all objects, so that a small one, less high than `depth`, is a maximum of its own.
         landscape = np.where(inside, distance, -10 * depth - 1)
-        lowered = reconstruction(landscape - depth, landscape, method="dilation")  # type: ignore[no-untyped-call]
-        maxima = local_maxima(lowered)  # type: ignore[no-untyped-call]
+        lowered = reconstruction(landscape - depth, landscape, method="dilation")
+        maxima = local_maxima(lowered)
         centres, _ = ndimage.label(maxima & inside, np.ones((3,) * inside.ndim))
-        parts = watershed(-distance, centres, mask=inside)  # type: ignore[no-untyped-call]
+        parts = watershed(-distance, centres, mask=inside)
         objects = parts[(slice(1, -1),) * inside.ndim]
         found[objects > 0] = objects[objects > 0] + total
         total = int(found.max(initial=total))
