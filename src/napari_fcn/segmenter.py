@@ -180,7 +180,7 @@ class Segmenter:
         plan: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Predictor:
-        """This segmenter made ready for one image, to have finished regions one by one or written to sinks.
+        """The segmenter made ready for one image, to have finished regions one by one or written to sinks.
 
         Parameters
         ----------

@@ -21,4 +21,3 @@ def small_segmenter(channels: int = 1, **normalization) -> Segmenter:
     classes = ClassTable.from_labels([np.array([3, 7, 9])], zero="unlabelled")
     settings = {"mode": "image", **normalization}
     return Segmenter(network, model, channels, classes, Normalization(**settings))
-

@@ -18,6 +18,7 @@ from napari_fcn.inference.tiles import TileGrid
 from napari_fcn.models.base import Network
 from napari_fcn.segmenter import Segmenter
 
+
 class Pixelwise(Network):
     """A network without a surrounding: the class of a pixel is whether it is above the mean, so tiles cannot matter."""
 

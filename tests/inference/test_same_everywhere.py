@@ -35,8 +35,9 @@ def plain(plane, *, tile: int, overlap: int, border: int, blending: str, flips: 
     def sides(length: int):
         size = min(tile, length)
         count = 1 if length <= tile else math.ceil((length - overlap) / (tile - overlap))
-        first = [round(i * (length - size) / max(count - 1, 1)) for i in range(count)]
-        if blending == "constant" or overlap == 0 and count > 1 and first[1] == size:
+        step = math.ceil((length - size) / max(count - 1, 1))
+        first = [min(i * step, length - size) for i in range(count)]
+        if blending == "constant" or (overlap == 0 and count > 1 and first[1] == size):
             return size, first, np.ones(size)
         deviation = size / 8
         if count > 1:
@@ -91,7 +92,12 @@ def test_strips_windows_and_stores_are_the_plain_loop(data, tmp_path_factory) ->
     plane = data.draw(st.integers(0, len(frame.planes) - 1))
     if "Z" not in axes and "T" not in axes:
         expected = plain(
-            predictor.planes.read(0)[0], tile=tile, overlap=overlap, border=border, blending=blending, flips=tta != "none"
+            predictor.planes.read(0)[0],
+            tile=tile,
+            overlap=overlap,
+            border=border,
+            blending=blending,
+            flips=tta != "none",
         )
         every = (slice(None), *frame.key(0, slice(0, height), slice(0, width)))
         np.testing.assert_allclose(frame.turned(scores[every]), expected, atol=1e-4)

@@ -111,7 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--output", metavar="FILE_OR_DIR", required=True, help="file for one image, else a folder")
     predict.add_argument("--probabilities", metavar="PATH", help="also write class probabilities, axes CYX")
     predict.add_argument(
-        "--uncertainty", dest="uncertainty_map", metavar="PATH", help="also write how unsure it is of each pixel, 0 to 1"
+        "--uncertainty",
+        dest="uncertainty_map",
+        metavar="PATH",
+        help="also write how unsure it is of pixels, 0 to 1",
     )
     predict.add_argument(
         "--polygons", metavar="PATH", help="also write the regions of each class, to a .gpkg or .geojson file"

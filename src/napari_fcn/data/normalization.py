@@ -16,6 +16,9 @@ __all__ = ["Normalization", "Statistics", "missing", "statistics"]
 
 SAMPLE = 1_000_000
 """Pixels that statistics are taken from, spread over the whole image."""
+HUGE = 1 << 24
+"""Pixels of a plane from which on it is sampled by small blocks, not by whole rows."""
+BLOCK = 32
 LIMIT = 6.0
 """Standardised values beyond this are cut off: a dead or saturated pixel must not drown its neighbours."""
 
@@ -74,7 +77,12 @@ def statistics(images: Sequence[Planes], nodata: float | None) -> Statistics:
 
 
 def _sample(planes: Planes, share: float, nodata: float | None) -> list[npt.NDArray[Any]]:
-    """Pixels `(C, M)` of evenly spaced rows of evenly spaced planes; rows, because sources are read by rows."""
+    """Pixels `(C, M)` of evenly spaced rows of evenly spaced planes; rows, because sources are read by rows.
+
+    Of huge planes these are blocks: a few whole rows would miss what lies between them, and touch as many chunks.
+    """
+    if planes.height * planes.width > HUGE:
+        return _sample_blocks(planes, share, nodata)
     wanted_rows = max(1, round(share * len(planes) * planes.height))
     walked = np.unique(np.linspace(0, len(planes) - 1, min(len(planes), max(1, wanted_rows // 16))).round().astype(int))
     rows_each = min(planes.height, max(1, wanted_rows // len(walked)))
@@ -85,6 +93,25 @@ def _sample(planes: Planes, share: float, nodata: float | None) -> list[npt.NDAr
         gone = missing(window, nodata)
         flat = window.reshape(planes.channels, -1).astype(_working_type(window.dtype))
         pixels.append(flat if gone is None else flat[:, ~gone.ravel()])
+    return pixels
+
+
+def _sample_blocks(planes: Planes, share: float, nodata: float | None) -> list[npt.NDArray[Any]]:
+    """Pixels `(C, M)` of small blocks on an even grid over evenly spaced planes."""
+    walked = np.unique(np.linspace(0, len(planes) - 1, min(len(planes), 64)).round().astype(int))
+    wanted = share * len(planes) * planes.height * planes.width / (len(walked) * BLOCK**2)
+    columns = max(1, round((wanted * planes.width / planes.height) ** 0.5))
+    rows = max(1, round(wanted / columns))
+    pixels = []
+    for plane in walked:
+        for row in range(rows):
+            top = int((row + 0.5) * planes.height / rows)
+            for column in range(columns):
+                left = int((column + 0.5) * planes.width / columns)
+                window = planes.read(int(plane), slice(top, top + BLOCK), slice(left, left + BLOCK))
+                gone = missing(window, nodata)
+                flat = window.reshape(planes.channels, -1).astype(_working_type(window.dtype))
+                pixels.append(flat if gone is None else flat[:, ~gone.ravel()])
     return pixels
 
 

@@ -7,7 +7,7 @@ raised here.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from types import TracebackType
@@ -18,7 +18,7 @@ __all__ = ["Behind", "ahead"]
 T = TypeVar("T")
 
 
-def ahead(calls: Iterable[Callable[[], T]], depth: int) -> Iterator[T]:
+def ahead(calls: Iterable[Callable[[], T]], depth: int) -> Generator[T, None, None]:
     """The calls' results in their order, computed in a thread that is at most `depth` calls ahead.
 
     Closing the generator waits for the call that runs, and makes no further one.

@@ -19,11 +19,11 @@ SMALLEST, LARGEST = 256, 2048
 """Sides of tiles that are chosen here."""
 
 
-class _Live(TorchDispatchMode):
+class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of tensors that are alive, and their peak."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._seen: set[int] = set()
 
@@ -56,7 +56,7 @@ def bytes_per_pixel(network: nn.Module, channels: int, side: int = 256) -> float
     image = torch.zeros(1, channels, side, side, device=device)
     with _Live() as live:
         network(image)
-    return SCRATCH * live.peak / side**2
+    return float(SCRATCH * live.peak / side**2)
 
 
 def largest_tile(per_pixel: float, budget: float) -> int:

@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["Region", "classify", "most_likely", "predict_window", "uncertainty"]
 
 Forward = Callable[[npt.NDArray[np.float32]], "Tensor"]
-"""Standardised windows `(N, C, h, w)` to class probabilities `(N, K, h, w)`, float32 on the CPU, which may be changed."""
+"""Standardised windows `(N, C, h, w)` to class probabilities `(N, K, h, w)`, float32 on the CPU, to be changed."""
 
 READ_AHEAD = 2
-REMEMBERED = 2
+REMEMBERED = 6
 """Results of tiles of one value that are kept."""
+Name = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Region:
     plane, rows, columns : where it lies.
     probabilities : `(K, h, w)` float32, sum 1 over the classes; 0 for all classes where there is no data.
     missing : `(h, w)` bool where there is no data, or None.
+    name : regions of the same name have the same probabilities; None where that is not known.
     """
 
     plane: int
@@ -52,6 +54,7 @@ class Region:
     columns: slice
     probabilities: npt.NDArray[np.float32]
     missing: npt.NDArray[np.bool_] | None
+    name: Name | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def predict_window(
             top, left = grid.rows[row], grid.columns[column]
             bottom = grid.rows[row + 1] if row + 1 in tile_rows else top + grid.tile_height
             right = grid.columns[column + 1] if column + 1 in tile_columns else left + grid.tile_width
-            finished = shared.add(row, column, scores, bottom - top, right - left)
+            finished, name = shared.add(row, column, tile, scores, bottom - top, right - left)
             y = slice(max(top, rows.start), min(bottom, rows.stop))
             x = slice(max(left, columns.start), min(right, columns.stop))
             if y.start >= y.stop or x.start >= x.stop:
@@ -116,7 +119,9 @@ def predict_window(
             gone = None if tile.missing is None else tile.missing[inside]
             if gone is not None:
                 values[:, gone] = 0
-            yield Region(plane, y, x, values, gone)
+            if name is not None:
+                name = (*name, *((part.start, part.stop) for part in inside))
+            yield Region(plane, y, x, values, gone, name)
 
 
 def _read(
@@ -137,10 +142,10 @@ def _read(
         if missing is None:
             values = np.broadcast_to(values, (len(value), grid.tile_height, grid.tile_width))
             return _Tile(values, None, tuple(value.tolist()))
-        return _Tile(None, np.ones((grid.tile_height, grid.tile_width), np.bool_), None)
+        return _Tile(None, np.ones((grid.tile_height, grid.tile_width), np.bool_), ("missing",))
     values, missing = normalization.apply(window, channel_statistics)
     if missing is not None and missing.all():
-        return _Tile(None, missing, None)
+        return _Tile(None, missing, ("missing",))
     return _Tile(values, missing, None)
 
 
@@ -166,8 +171,8 @@ def _scores(
                 if each.constant not in known:
                     known[each.constant] = forward(np.array(_values(each)[None]))[0]
                 known.move_to_end(each.constant)
-                scores = known[each.constant].clone()
-                while len(known) > REMEMBERED:
+                scores = known[each.constant]
+                while len(known) > 2:
                     known.popitem(last=False)
             yield its_row, its_column, each, scores
         waiting = []
@@ -180,7 +185,11 @@ def _values(tile: _Tile) -> npt.NDArray[np.float32]:
 
 
 class _Shared:
-    """What the tiles so far have said about pixels that later tiles touch too: rows below, and columns to the right."""
+    """What the tiles so far have said about pixels that later tiles touch too: rows below, and columns to the right.
+
+    Where a tile of one value lies among others of which all is known, what it finishes is known too, by a name: then
+    nothing is computed, so that the empty parts of an image cost next to nothing.
+    """
 
     def __init__(self, grid: TileGrid, rows: range, columns: range, classes: int) -> None:
         self.grid, self.classes = grid, classes
@@ -189,36 +198,70 @@ class _Shared:
         height = max((grid.tile_height + grid.rows[row] - grid.rows[row + 1] for row in rows[:-1]), default=0)
         self.below = np.zeros((classes, height, width), np.float32)
         self.right: Tensor | None = None
+        self._right_name: Name | None = ()
+        self._below_names: dict[int, Name | None] = {}
+        self._known: OrderedDict[Name, tuple[npt.NDArray[np.float32], Tensor | None]] = OrderedDict()
+        self._row_names = {row: hash(grid.row_weights[row].tobytes()) for row in rows}
+        self._column_names = {column: hash(grid.column_weights[column].tobytes()) for column in columns}
 
     def add(
-        self, row: int, column: int, scores: Tensor | None, height: int, width: int
-    ) -> npt.NDArray[np.float32]:
-        """Add a tile's probabilities, and return what is finished by it: `(K, height, width)` from its corner."""
+        self, row: int, column: int, tile: _Tile, scores: Tensor | None, height: int, width: int
+    ) -> tuple[npt.NDArray[np.float32], Name | None]:
+        """Add a tile's probabilities.
+
+        Returns
+        -------
+        finished : `(K, height, width)` from the tile's corner, not to be changed.
+        name : equal names mean equal values; None when nothing is known.
+        """
         import torch
 
-        with torch.inference_mode():
-            return self._add(row, column, scores, height, width)
+        right_before, below_before = self._right_name, self._below_names.get(column, ())
+        self._right_name = self._below_names[column] = name = None
+        constant = tile.constant
+        if constant is not None:
+            place = (constant, self._row_names[row], self._column_names[column], height, width)
+            if self.right is None or self.right.shape[-1] <= width:
+                self._right_name = ("right", *place)
+            if right_before is not None and self.below.shape[1] <= height:
+                self._below_names[column] = ("below", *place, right_before)
+            if right_before is not None and below_before is not None:
+                name = (*place, right_before, below_before)
+        if name is not None and name in self._known:
+            self._known.move_to_end(name)
+            values, self.right = self._known[name]
+        else:
+            with torch.inference_mode():
+                values = self._blend(row, column, scores, width)
+            if name is not None:
+                self._known[name] = values, self.right
+                while len(self._known) > REMEMBERED:
+                    self._known.popitem(last=False)
+            begin = self.grid.columns[column] - self.first
+            values[:, : self.below.shape[1]] += self.below[..., begin : begin + width]
+        rest = self.grid.tile_height - height
+        after = self._below_names[column]
+        if self.below.shape[1] and (after is None or after != below_before):
+            begin = self.grid.columns[column] - self.first
+            self.below[:, :rest, begin : begin + width] = values[:, height:]
+            self.below[:, rest:, begin : begin + width] = 0
+        return values[:, :height], name
 
-    def _add(self, row: int, column: int, scores: Tensor | None, height: int, width: int) -> npt.NDArray[np.float32]:
+    def _blend(self, row: int, column: int, scores: Tensor | None, width: int) -> npt.NDArray[np.float32]:
+        """The tile's share with that of the tiles to its left, in its finished columns; the others are kept."""
         import torch
 
         grid = self.grid
         if scores is None:
             scores = torch.zeros(self.classes, grid.tile_height, grid.tile_width)
         else:
-            scores *= torch.from_numpy(grid.row_weights[row])[:, None] * torch.from_numpy(grid.column_weights[column])
+            scores = scores * torch.from_numpy(grid.column_weights[column])
+            scores *= torch.from_numpy(grid.row_weights[row])[:, None]
         if self.right is not None:
             scores[..., : self.right.shape[-1]] += self.right
         self.right = scores[..., width:].clone() if width < grid.tile_width else None
-        begin = grid.columns[column] - self.first
-        below = self.below[..., begin : begin + width]
         finished: npt.NDArray[np.float32] = scores[..., :width].numpy()
-        finished[:, : below.shape[1]] += below
-        rest = grid.tile_height - height
-        if below.shape[1]:
-            below[:, :rest] = finished[:, height:]
-            below[:, rest:] = 0
-        return finished[:, :height]
+        return finished
 
 
 def most_likely(region: Region) -> npt.NDArray[np.int16]:

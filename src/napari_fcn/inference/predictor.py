@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..io.pieces import Frame, Sink
 from .ahead import Behind
 from .choose import choose_way, fingerprint
-from .engine import Engine, choose_engine
+from .engine import choose_engine
 from .predict import Region, most_likely, predict_window, uncertainty
 from .tiles import TileGrid, fitting_tile
 from .ways import make_forward, possible_ways
@@ -40,6 +40,7 @@ WRITE_BEHIND = 3
 
 Kind = Literal["labels", "probabilities", "uncertainty"]
 Window = tuple[int, slice, slice]
+Part = tuple[int, slice | None, slice | None]
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Predictor:
         self.network, self.planes, self.classes = network, planes, classes
         self.normalization, self.config = normalization, config
         self.engine = choose_engine(config.device)
+        self._last: dict[Kind, tuple[Any, npt.NDArray[Any]]] = {}
         self.frame = Frame(planes.spatial_shape, planes.spatial_axes)
         if plan is None:
             self.statistics = normalization.fit(planes)
@@ -165,24 +167,33 @@ class Predictor:
     def give(self, outputs: Sequence[Output], region: Region) -> None:
         """Make of a finished region what each output is, and give it to its sink."""
         for output in outputs:
-            values: npt.NDArray[Any]
-            if output.kind == "labels":
-                values = self.classes.to_values(most_likely(region))
-            elif output.kind == "probabilities":
-                values = region.probabilities
-            else:
-                values = uncertainty(region.probabilities, self.config.uncertainty_measure)
-            output.sink.write(region.plane, region.rows, region.columns, values)
+            output.sink.write(region.plane, region.rows, region.columns, self._made(output.kind, region))
+
+    def _made(self, kind: Kind, region: Region) -> npt.NDArray[Any]:
+        """What an output of this kind is of a region; the last one that was made of regions of one name is kept."""
+        kept = self._last.get(kind)
+        if kept is not None and kept[0] == region.name:
+            return kept[1]
+        values: npt.NDArray[Any]
+        if kind == "labels":
+            values = self.classes.to_values(most_likely(region))
+        elif kind == "probabilities":
+            values = region.probabilities
+        else:
+            values = uncertainty(region.probabilities, self.config.uncertainty_measure)
+        if region.name is not None:
+            self._last[kind] = region.name, values
+        return values
 
     @cached_property
     def _forward(self) -> Callable[[npt.NDArray[np.float32]], Tensor]:
         return make_forward(self.network, self.planes.channels, self.way, self.engine, self.config.tta)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_forward"}
+        return {name: value for name, value in vars(self).items() if name not in ("_forward", "_last")} | {"_last": {}}
 
-    def _order(self, first: Window | None) -> list[tuple[int, slice | None, slice | None]]:
-        planes: list[tuple[int, slice | None, slice | None]] = [(plane, None, None) for plane in range(len(self.planes))]
+    def _order(self, first: Window | None) -> list[Part]:
+        planes: list[Part] = [(plane, None, None) for plane in range(len(self.planes))]
         if first is None:
             return planes
         plane, rows, columns = first
@@ -254,12 +265,12 @@ class Predictor:
 
     def _sample(self) -> npt.NDArray[np.float32]:
         """A standardised window from the middle of the image."""
-        side = [min(SMALL, size) // 32 * 32 or size for size in (self.planes.height, self.planes.width)]
-        top, left = ((size - part) // 2 for size, part in zip((self.planes.height, self.planes.width), side, strict=True))
-        window = self.planes.read(
-            len(self.planes) // 2, slice(top, top + side[0]), slice(left, left + side[1])
-        )
-        return self.normalization.apply(window, self.statistics)[0]
+        window = []
+        for size in (self.planes.height, self.planes.width):
+            part = min(SMALL, size)
+            window.append(slice((size - part) // 2, (size + part) // 2))
+        middle = self.planes.read(len(self.planes) // 2, *window)
+        return self.normalization.apply(middle, self.statistics)[0]
 
 
 def _commit(outputs: Sequence[Output], plane: int, rows: int) -> None:

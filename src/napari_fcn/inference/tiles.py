@@ -26,8 +26,8 @@ BLENDINGS = {
 def starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
     """First pixels of the tiles along one side.
 
-    As few tiles as the overlap allows, spread evenly from edge to edge, so that neighbours overlap by at least
-    `overlap`; a single tile from 0 when the side is no longer than a tile.
+    As few tiles as the overlap allows, at equal steps from edge to edge but for the last one, which may be shorter;
+    neighbours overlap by at least `overlap`. A single tile from 0 when the side is no longer than a tile.
 
     Examples
     --------
@@ -37,7 +37,8 @@ def starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
     if length <= tile:
         return (0,)
     count = -(-(length - overlap) // (tile - overlap))
-    return tuple(round(i * (length - tile) / (count - 1)) for i in range(count))
+    step = -(-(length - tile) // (count - 1))
+    return tuple(min(i * step, length - tile) for i in range(count))
 
 
 def fitting_tile(length: int, largest: int, overlap: int) -> int:

@@ -97,7 +97,7 @@ def _logits(network: nn.Module, channels: int, way: str, engine: Engine) -> Logi
     quick: Any = folded(network, channels)
     if way == "contiguous":
         quick = quick.to(memory_format=torch.contiguous_format)
-        return lambda images: quick(images.contiguous())  # type: ignore[no-any-return]
+        return lambda images: quick(images.contiguous())
     if engine.device == "cpu" or way == "float32":
         engine = Engine(engine.device, way if engine.device == "cpu" else engine.precision)
     quick = engine.place(quick)

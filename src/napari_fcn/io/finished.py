@@ -95,7 +95,7 @@ def add_pyramid(root: Path, axes: str, size: PixelSize | None, labels: bool) -> 
     import zarr
 
     group = zarr.open_group(str(root), mode="r+")
-    level, datasets, factors = 0, [], {letter: 1.0 for letter in axes}
+    level, datasets, factors = 0, [], dict.fromkeys(axes, 1.0)
     while True:
         array: Any = group[str(level)]
         scale = [_size(size, letter) * factors[letter] for letter in axes]
@@ -113,7 +113,12 @@ def add_pyramid(root: Path, axes: str, size: PixelSize | None, labels: bool) -> 
         if size is not None and letter in "ZYX":
             entry["unit"] = size.unit
         entries.append(entry)
-    multiscale = {"name": root.name, "axes": entries, "datasets": datasets, "type": "nearest" if labels else "mean"}
+    multiscale: dict[str, Any] = {
+        "name": root.name,
+        "axes": entries,
+        "datasets": datasets,
+        "type": "nearest" if labels else "mean",
+    }
     group.attrs["ome"] = {"version": "0.5", "multiscales": [multiscale]}
 
 
@@ -153,7 +158,8 @@ def _half(fine: npt.NDArray[Any], y: int, x: int, labels: bool) -> npt.NDArray[A
     if labels:
         picked: list[Any] = [slice(None)] * fine.ndim
         picked[y] = picked[x] = slice(None, None, 2)
-        return fine[tuple(picked)]
+        taken: npt.NDArray[Any] = fine[tuple(picked)]
+        return taken
     for axis in (y, x):
         if fine.shape[axis] % 2:
             fine = np.concatenate([fine, np.take(fine, [-1], axis)], axis)

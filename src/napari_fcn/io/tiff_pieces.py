@@ -68,7 +68,7 @@ class PiecewiseTiff:
 
         with tifffile.TiffFile(self.path) as tiff:
             offset = tiff.series[0].dataoffset
-            stored = self.dtype.newbyteorder(tiff.byteorder)  # type: ignore[arg-type]
+            stored = self.dtype.newbyteorder(tiff.byteorder)
         self._plain = None if offset is None else (offset, stored)
         store = tifffile.imread(self.path, aszarr=True, series=0, level=0)
         self._source: Any = zarr.open_array(store, mode="r")
@@ -80,7 +80,7 @@ class PiecewiseTiff:
         if Ellipsis in parts:
             at = parts.index(Ellipsis)
             parts[at : at + 1] = [slice(None)] * (self.ndim - len(parts) + 1)
-        return tuple([*parts, *[slice(None)] * (self.ndim - len(parts))])
+        return (*parts, *[slice(None)] * (self.ndim - len(parts)))
 
     def _from_rows(self, key: tuple[Any, ...], x: int) -> npt.NDArray[Any]:
         whole = (*key[:x], slice(None), *key[x + 1 :])
