@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -22,7 +23,7 @@ from .io.atomic import atomic, check_output
 from .models import NetworkSpec, build
 
 if TYPE_CHECKING:
-    from .inference.predictor import Predictor
+    from .inference.predictor import Output, Predictor
     from .io.pieces import Sink
     from .models.base import Network
 
@@ -114,7 +115,7 @@ class Segmenter:
 
         Parameters
         ----------
-        image : array of any integer or float dtype, also dask or zarr.
+        image : array of any integer or float dtype, also dask or zarr, or a multiscale one as napari has it.
         axes : such as "YX", "YXC", "TZCYX"; guessed from shape and channels when None.
         channels : indices of the channels to use; those of the training when None and the image has as many channels
             as the training images had.
@@ -168,8 +169,41 @@ class Segmenter:
         if probabilities:
             scores = np.empty((len(self.classes), *predictor.frame.shape), np.float32)
             outputs.append(Output("probabilities", ArraySink(scores, predictor.frame)))
-        yield from predictor.write(outputs)
+        yield from self.write(predictor, outputs)
         return labels, scores
+
+    def write(
+        self,
+        predictor: Predictor,
+        outputs: Sequence[Output],
+        *,
+        done: Sequence[int] | None = None,
+        folder: Path | None = None,
+    ) -> Iterator[float]:
+        """Segment the image of a predictor into sinks, in the planes that its settings name, giving the fraction.
+
+        The caller finishes the sinks, or aborts them; closing the generator stops after the tile under way.
+
+        Parameters
+        ----------
+        predictor : from `predictor`.
+        outputs : what is wanted, labels, probabilities or uncertainty, and where it goes.
+        done : rows of each plane that the sinks have already.
+        folder : for large intermediate results of 'ortho' planes.
+        """
+        if predictor.config.planes == "own":
+            yield from predictor.write(outputs, done)
+            return
+        from .inference.ortho import DIRECTIONS, predict_in_three_directions, turned_axes
+
+        planes, options = predictor.planes, predictor.config.to_json()
+        others = [
+            self.predictor(planes.array, turned_axes(planes.axes, direction), channels=planes.selection, **options)
+            for direction in DIRECTIONS[1:]
+        ]
+        for other in others:
+            other.statistics = predictor.statistics
+        yield from predict_in_three_directions([predictor, *others], outputs, folder)
 
     def predictor(
         self,
@@ -255,8 +289,7 @@ class Segmenter:
 
     def _planes(self, image: Any, axes: str | None, channels: tuple[int, ...] | None) -> Planes:
         """The image as planes with the model's channels, or an error that says what the model wants."""
-        if not hasattr(image, "dtype"):
-            image = np.asarray(image)
+        image = full_resolution(image)
         axes = self.axes_for(tuple(image.shape), axes)
         prepare = partial(self.preprocess.image, nodata=self.normalization.nodata) if self.preprocess else None
         planes = Planes(image, axes, channels, prepare)
@@ -354,6 +387,20 @@ class Segmenter:
             raise SegmenterFileError(f"{str(path)!r} is not a complete segmenter ({_reason(error)}).") from error
         _fill(network, tensors, path)
         return cls(network.eval(), model, channels, classes, normalization, pixel_size=size, **rest)
+
+
+def full_resolution(image: Any) -> Any:
+    """An array: of the levels of a multiscale image, as napari has them, the finest."""
+    if hasattr(image, "dtype"):
+        return image
+    levels = list(image) if isinstance(image, Sequence) or hasattr(image, "__getitem__") else []
+    if len(levels) > 1 and all(hasattr(level, "dtype") for level in levels):
+        sizes = [tuple(level.shape) for level in levels]
+        if all(
+            len(a) == len(b) and a != b and all(x >= y for x, y in zip(a, b, strict=True)) for a, b in pairwise(sizes)
+        ):
+            return levels[0]
+    return np.asarray(image)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -151,6 +151,14 @@ def test_tiles_of_one_value_and_missing_ones_are_not_computed_anew() -> None:
     np.testing.assert_array_equal(labels, SMALL.predict(image, "YX", tile_size=64, overlap=0, device="cpu"))
 
 
+def test_empty_parts_are_what_the_plain_loop_says() -> None:
+    image = np.full((500, 430), 7, np.uint8)
+    image[200:290, 100:220] = np.random.default_rng(0).integers(0, 200, (90, 120))
+    scores = SMALL.predict(image, "YX", tile_size=64, overlap=24, device="cpu", probabilities=True)[1]
+    expected = plain(image, tile=64, overlap=24, border=0, blending="gaussian", flips=False)
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
+
+
 def test_uncertainty_is_shannons_and_the_lead() -> None:
     from scipy.stats import entropy
 

@@ -115,6 +115,8 @@ class _Job:
         predictor = self.segmenter.predictor(
             self.file.array, self.all_axes, plan=None if begun is None else begun["plan"], **self.settings
         )
+        if client is not None and predictor.config.planes != "own":
+            raise InputError("A cluster segments `planes` 'own'. Got 'ortho'; leave out --scheduler.")
         outputs = self._outputs(predictor, resume=begun is not None)
         sinks: list[Any] = [output.sink for output in outputs]
         try:
@@ -128,7 +130,8 @@ class _Job:
 
                 yield from predict_on(client, predictor, outputs)
             else:
-                yield from predictor.write(outputs, done=self._done(sinks))
+                done = self._done(sinks)
+                yield from self.segmenter.write(predictor, outputs, done=done, folder=sinks[0].folder)
             for sink in reversed(sinks):  # the labels last: where they are, everything is
                 sink.finish()
         except BaseException:

@@ -27,7 +27,7 @@ from .ways import make_forward, possible_ways
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Output", "Predictor"]
+__all__ = ["Output", "Predictor", "commit_rows"]
 
 BUDGET = 512e6
 """Bytes for the features of the tiles under way, when nobody says how many and twice as much is free."""
@@ -160,7 +160,7 @@ class Predictor:
                     behind.do(self.give, outputs, region)
                     rows, columns = region.rows, region.columns
                     if columns.stop == width:
-                        behind.do(_commit, outputs, plane, rows.stop)
+                        behind.do(commit_rows, outputs, plane, rows.stop)
                     part = rows.start * width + (rows.stop - rows.start) * columns.stop
                     yield (plane + part / (height * width)) / len(self.planes)
 
@@ -273,7 +273,8 @@ class Predictor:
         return self.normalization.apply(middle, self.statistics)[0]
 
 
-def _commit(outputs: Sequence[Output], plane: int, rows: int) -> None:
+def commit_rows(outputs: Sequence[Output], plane: int, rows: int) -> None:
+    """Tell the sinks that want to know it that all pixels of a plane above `rows` were given."""
     for output in reversed(outputs):  # the first one is the one that is asked when work goes on
         commit = getattr(output.sink, "commit", None)
         if commit is not None:
