@@ -23,6 +23,8 @@ from .io.atomic import atomic, check_output
 from .models import NetworkSpec, build
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from .inference.predictor import Output, Predictor
     from .io.pieces import Sink
     from .models.base import Network
@@ -265,6 +267,48 @@ class Segmenter:
             nodata=self.normalization.nodata,
             first=first,
         )
+
+    def predict_to(
+        self,
+        image: Any,
+        axes: str | None = None,
+        *,
+        labels: str | Path,
+        probabilities: str | Path | None = None,
+        uncertainty: str | Path | None = None,
+        client: Client | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        on_progress: Callable[[float], None] | None = None,
+        **options: Any,
+    ) -> None:
+        """Segment an image of any size into files, with the memory of a few tiles.
+
+        Parameters
+        ----------
+        image, axes, options : as for `predict`; what is larger than the memory is a dask or Zarr array, or what
+            `napari_fcn.io.read_image` gives of a file.
+        labels, probabilities, uncertainty : where they go: `.zarr`, `.ome.zarr`, `.tif` or `.npy`.
+        client : a `distributed.Client`, whose cluster then does the work.
+        resume : go on where an earlier call with the same arguments was interrupted.
+        overwrite : whether files that are there may be replaced.
+        on_progress : called with the finished fraction.
+
+        Raises
+        ------
+        InputError
+            Image or settings cannot be used.
+        OutputError
+            A place cannot be written, or holds a result already.
+        """
+        from .inference.to_files import to_files
+
+        targets = {"labels": labels, "probabilities": probabilities, "uncertainty": uncertainty}
+        paths: Any = {kind: Path(path) for kind, path in targets.items() if path is not None}
+        steps = to_files(self, image, axes, paths, client=client, resume=resume, overwrite=overwrite, **options)
+        for fraction in steps:
+            if on_progress is not None:
+                on_progress(fraction)
 
     def axes_for(self, shape: tuple[int, ...], axes: str | None = None) -> str:
         """The axes of an image of this shape: as given, as in training where that fits, else the most likely ones."""

@@ -20,8 +20,7 @@ from .maps import MapResults, axes_with_bands, with_bands
 from .options import given_settings
 
 if TYPE_CHECKING:
-    from ..inference.predictor import Kind, Output, Predictor
-    from ..io.store import StoreSink
+    from ..inference.predictor import Kind
     from ..segmenter import Segmenter
 
 __all__ = ["predict"]
@@ -109,71 +108,20 @@ class _Job:
 
     def run(self, client: Any) -> Iterator[float]:
         """Segment, giving the finished part now and then."""
-        from ..io.store import StoreSink
+        from ..inference.to_files import to_files
 
-        begun = StoreSink.begun(self.targets["labels"]) if self.resume else None
-        predictor = self.segmenter.predictor(
-            self.file.array, self.all_axes, plan=None if begun is None else begun["plan"], **self.settings
+        return to_files(
+            self.segmenter,
+            self.file.array,
+            self.all_axes,
+            self.targets,
+            source=self.file.path,
+            pixel_size=self.file.pixel_size,
+            client=client,
+            resume=self.resume,
+            overwrite=self.overwrite,
+            **self.settings,
         )
-        if client is not None and predictor.config.planes != "own":
-            raise InputError("A cluster segments `planes` 'own'. Got 'ortho'; leave out --scheduler.")
-        outputs = self._outputs(predictor, resume=begun is not None)
-        sinks: list[Any] = [output.sink for output in outputs]
-        try:
-            if client is not None:
-                if self.segmenter.postprocess:
-                    raise InputError(
-                        "On a cluster nobody sees a plane whole, and this segmenter filters its labels afterwards "
-                        f"({self.segmenter.postprocess}); leave out --scheduler."
-                    )
-                from ..inference.cluster import predict_on
-
-                yield from predict_on(client, predictor, outputs)
-            else:
-                done = self._done(sinks)
-                yield from self.segmenter.write(predictor, outputs, done=done, folder=sinks[0].folder)
-            for sink in reversed(sinks):  # the labels last: where they are, everything is
-                sink.finish()
-        except BaseException:
-            for sink in sinks:
-                sink.abort()
-            raise
-
-    @staticmethod
-    def _done(sinks: Sequence[StoreSink]) -> list[int]:
-        """Rows of each plane that every result has."""
-        return [min(rows) for rows in zip(*(sink.done for sink in sinks if hasattr(sink, "done")), strict=True)]
-
-    def _outputs(self, predictor: Predictor, resume: bool) -> list[Output]:
-        from ..inference.predictor import Output
-        from ..inference.whole_planes import WholePlanes
-        from ..io.geotiff import has_georeference
-        from ..io.store import StoreSink
-
-        georeference = self.file.path if has_georeference(self.file.path) else None
-        begun = {**predictor.identity(), "file": _stamp(self.file.path), "plan": predictor.plan}
-        outputs = []
-        for kind, target in self.targets.items():
-            if resume and target.exists() and not self.overwrite:
-                continue  # it was finished before the labels were
-            labels_dtype = self.segmenter.postprocess.labels_dtype(self.segmenter.classes.dtype)
-            sink = StoreSink(
-                target,
-                predictor.frame,
-                labels_dtype if kind == "labels" else "float32",
-                classes=len(self.segmenter.classes) if kind == "probabilities" else None,
-                begun={"kind": kind, **begun},
-                resume=resume,
-                overwrite=self.overwrite,
-                georeference=georeference,
-                nodata=self.segmenter.nodata_value if kind == "labels" else None,
-                pixel_size=self.file.pixel_size,
-            )
-            if kind == "labels" and self.segmenter.postprocess:
-                outputs += WholePlanes(sink, self.segmenter, predictor).outputs()
-            else:
-                outputs.append(Output(kind, sink))
-        return outputs
 
 
 def _connect(address: str | None, stack: ExitStack) -> Any:
@@ -212,12 +160,6 @@ def _with_nodata(segmenter: Segmenter, file: ImageFile) -> Segmenter:
         return segmenter
     normalization = dataclasses.replace(segmenter.normalization, nodata=file.nodata)
     return dataclasses.replace(segmenter, normalization=normalization)
-
-
-def _stamp(path: Path) -> list[Any]:
-    """What tells a file from a changed one."""
-    facts = path.stat()
-    return [str(path.resolve()), facts.st_size if path.is_file() else None, facts.st_mtime_ns]
 
 
 def _named(file: Path, error: InputError) -> str:
