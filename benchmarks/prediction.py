@@ -62,7 +62,10 @@ def plain_network(network):
 
 
 def standardised(image: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy((image.astype(np.float32) - image.mean()) / image.std())[None, None]
+    values = image.astype(np.float32)
+    values -= values.mean()
+    values /= values.std()
+    return torch.from_numpy(values)[None, None]
 
 
 def monai_predict(network, image: np.ndarray, tile: int, overlap: float, layout: str, precision: str) -> np.ndarray:
