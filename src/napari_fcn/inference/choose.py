@@ -58,6 +58,7 @@ def choose_way(network: nn.Module, channels: int, engine: Engine, sample: Callab
         expected = labels if expected is None else expected
         agreement[way] = float((labels == expected).float().mean())
         seconds[way] = min(_timed(lambda forward=forward: forward(window)) for _ in range(2))  # type: ignore[misc]
+        del forward  # two networks at once would take twice the memory
     best = min((way for way in ways if agreement[way] >= AGREEMENT), key=seconds.__getitem__)
     _remember(key, {"way": best, "ways": ways, "seconds": seconds, "agreement": agreement})
     return best
