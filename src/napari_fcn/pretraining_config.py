@@ -136,9 +136,11 @@ MODEL_SETTINGS = ("encoder", "weights", "upsampling", "upsampling_kernel", "dept
 
 
 PRETRAINING_DEPTH = 3
-"""How often features are halved when nobody says so. Of 12-band images an autoencoder over the built-in encoder explains
-half of the variance after 60 steps at depth 3, and nothing at depth 5, whose step takes twice as long. The stages beyond
-it stay what they were at the start."""
+"""How often features are halved when nobody says so.
+
+Of 7-band images an autoencoder over the built-in encoder explains half of the variance after 60 steps at depth 3, and
+nothing at depth 5, whose step takes twice as long. The stages beyond it stay what they were at the start.
+"""
 
 
 def kind_settings(kind: str) -> Mapping[str, Any]:

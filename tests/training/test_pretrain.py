@@ -28,8 +28,8 @@ SMALL: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def tissue() -> list[np.ndarray]:
-    """Stained tissue, grey, of 256 x 256 pixels each."""
-    return [image[:256, :256].mean(axis=-1).astype(np.uint8) for image in samples.load("nuclei").train_images[:2]]
+    """Stained tissue, grey, of 160 x 160 pixels each."""
+    return [image[:160, :160].mean(axis=-1).astype(np.uint8) for image in samples.load("nuclei").train_images[:2]]
 
 
 def prepare(images: Any, **options: Any):
@@ -47,7 +47,7 @@ def weights(thing: Any) -> torch.Tensor:
 def test_every_kind_learns_with_every_operator(tissue: list[np.ndarray], kind: str, operator: str) -> None:
     """At most half of the mean image's loss, on blocks that were never seen."""
     settings = {"mask_size": 4} if kind == "masked" else {}
-    training = prepare(tissue, kind=kind, upsampling=operator, steps=STEPS, rate=0.005, **settings)
+    training = prepare(tissue, kind=kind, upsampling=operator, steps=STEPS, rate=0.005, depth=1, code=4, **settings)
     list(training.run())
     result = training.result
     assert result is not None
@@ -56,7 +56,7 @@ def test_every_kind_learns_with_every_operator(tissue: list[np.ndarray], kind: s
     assert result.best_loss <= 0.5 * result.mean_loss
 
 
-STEPS = 24
+STEPS = 20
 
 
 def test_events_tell_the_losses_and_the_sentence_is_honest(tissue: list[np.ndarray]) -> None:
@@ -69,7 +69,9 @@ def test_events_tell_the_losses_and_the_sentence_is_honest(tissue: list[np.ndarr
     end = told[-1]
     assert isinstance(end, Finished)
     assert end.start_loss == told[1].loss
-    assert end.mean_loss == told[0].mean_loss == pytest.approx(1, abs=0.5)
+    assert end.mean_loss == told[0].mean_loss
+    # Standardised values have variance 1, but for what the held-out blocks happen to show.
+    assert 0.2 < end.mean_loss < 2
     assert end.best_loss == min(event.loss for event in told if isinstance(event, Measured) and event.step)
     assert ("got better" in end.summary) == (end.best_loss < min(end.start_loss, end.mean_loss))
     assert [events.from_json(json.loads(json.dumps(events.to_json(event)))) for event in told] == told

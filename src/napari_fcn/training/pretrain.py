@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Pretraining"]
 
+SETTLING = 4
+"""Batches that the statistics of batch normalisation are taken from before the network is measured."""
+
 
 class Pretraining(Loop[float]):
     """One training without labels, from images to an autoencoder.
@@ -62,7 +65,7 @@ class Pretraining(Loop[float]):
         validation: Examples | None = None,
     ) -> None:
         from ..inference.engine import choose_engine
-        from .pretext import LossScoring, Pretext, PretextLearner, ReconstructionValidation
+        from .pretext import LossScoring, Pretext, PretextLearner, ReconstructionValidation, settle_statistics
 
         self.pretraining = pretraining
         self.config = config = pretraining.learning(pretrained=model.weights != "none")
@@ -97,7 +100,7 @@ class Pretraining(Loop[float]):
         pretext = Pretext(self.network, objective, pretraining.loss, examples.normalization)
         self.learner = PretextLearner(pretext, self.engine, config, self.workers)
         self._prepare_to_run(LossRecord(self.sizes.batch), starts_known=False)
-        self._scoring = LossScoring(
+        scoring = LossScoring(
             ReconstructionValidation(validation or examples, held_out, pretext),
             self.network,
             self.engine,
@@ -106,6 +109,10 @@ class Pretraining(Loop[float]):
             time_budget=config.time_budget,
             starts_known=False,
         )
+        scoring.settle = lambda: settle_statistics(
+            pretext, (self.sampler.draw(number, self.sizes.batch)[0] for number in range(SETTLING)), self.engine
+        )
+        self._scoring = scoring
 
     def product(self) -> Autoencoder:
         """As `autoencoder`."""

@@ -125,9 +125,13 @@ class Scoring(Generic[S]):
         if not self._record.step or self._record.scored_step == self._record.step:
             return None
         if self.validation.empty:
+            self.before_keeping()
             self._keep(None)
             return None
         return self.score()
+
+    def before_keeping(self) -> None:
+        """What has to be done before weights are kept that nobody measured."""
 
     def _score(self) -> S:
         before = self._clock()

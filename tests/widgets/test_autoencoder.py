@@ -1,0 +1,103 @@
+"""The Autoencoder widget in a real viewer: it learns, shows, saves, and says what is wrong."""
+
+from pathlib import Path
+
+import napari
+import numpy as np
+import pytest
+from napari.layers import Image, Labels
+from pytestqt.qtbot import QtBot
+
+import napari_fcn as fcn
+from napari_fcn.errors import FcnError, InputError
+from napari_fcn.pretraining_config import KIND_SETTINGS, kind_settings
+from napari_fcn.registry import autoencoder_kinds
+from napari_fcn.widgets import Autoencoder
+
+QUICK = {"encoder": "classic", "depth": 1, "code": 4, "steps": 2, "batch_size": 2, "patch_size": 32}
+
+
+@pytest.fixture
+def widget(viewer: napari.Viewer) -> Autoencoder:
+    _, widget = viewer.window.add_plugin_dock_widget("napari-fcn", "Autoencoder")
+    return widget
+
+
+def picture(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+
+
+def test_from_layers_to_every_output(viewer: napari.Viewer, widget: Autoencoder, tmp_path: Path) -> None:
+    image = viewer.add_image(picture(64, 70), name="cells", scale=(0.5, 0.25), translate=(3, 4), units=("um", "um"))
+    viewer.add_image(picture(64, 64), name="more")
+    widget.add_image(viewer.layers["more"])
+    widget(image=image, kind="denoising", strength=0.3, **QUICK)
+    autoencoder = widget.wait(300)
+    assert isinstance(autoencoder, fcn.Autoencoder)
+    assert autoencoder.training["strength"] == 0.3
+    assert autoencoder.history["steps"] == 2
+    made = {}
+    for output in ("reconstruction", "residual", "denoised", "code", "draft"):
+        widget.show_output(output)
+        made[output] = widget.wait(300)
+        assert made[output].name == f"cells {output}"
+        np.testing.assert_allclose(made[output].scale, image.scale)
+        np.testing.assert_allclose(made[output].translate, image.translate)
+        assert made[output].units == image.units
+    assert isinstance(made["draft"], Labels)
+    assert made["code"].rgb
+    assert made["denoised"].data.dtype == np.uint8
+    residual = image.data - made["reconstruction"].data
+    np.testing.assert_allclose(made["residual"].data, residual, atol=1e-3)
+    widget.save(tmp_path / "a.safetensors")
+    widget.autoencoder = None
+    widget.load(tmp_path / "a.safetensors")
+    assert widget.wait(30).to_json() == autoencoder.to_json()
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [(picture(40, 48, 3), {"rgb": True, "scale": (2, 3)}), (picture(3, 40, 48), {"scale": (9, 2, 3)})],
+    ids=["colours", "slices"],
+)
+def test_outputs_of_colours_and_slices_lie_on_the_image(
+    viewer: napari.Viewer, widget: Autoencoder, data: np.ndarray, options: dict
+) -> None:
+    image = viewer.add_image(data, name="cells", **options)
+    widget(image=image, kind="plain", **QUICK)
+    widget.wait(300)
+    for output in ("reconstruction", "residual", "code", "draft"):
+        widget.show_output(output)
+        layer = widget.wait(300)
+        np.testing.assert_allclose(layer.scale, image.scale)
+        assert layer.data.shape[: image.ndim] == image.data.shape[: image.ndim]
+
+
+@pytest.mark.parametrize("kind", list(autoencoder_kinds))
+def test_settings_are_those_of_the_kind(widget: Autoencoder, qtbot: QtBot, kind: str) -> None:
+    widget.kind.value = kind
+    widget._show_advanced(True)
+    widget.native.show()
+    offered = {name for name in KIND_SETTINGS if name not in widget._withheld}
+    assert offered == set(kind_settings(kind))
+
+
+def test_what_is_wrong_is_said(viewer: napari.Viewer, widget: Autoencoder) -> None:
+    with pytest.raises(InputError, match="learns from an image layer"):
+        widget()
+    viewer.add_image(picture(64, 64), name="cells")
+    with pytest.raises(FcnError, match="There is no autoencoder yet"):
+        widget.show_output("code")
+    with pytest.raises(InputError, match="There is no autoencoder to save yet"):
+        widget.save("nowhere.safetensors")
+
+
+def test_cancelling_keeps_what_was_learnt(viewer: napari.Viewer, widget: Autoencoder) -> None:
+    viewer.add_image(picture(64, 64), name="cells")
+    widget.native.show()
+    widget(kind="plain", **{**QUICK, "steps": 100_000})
+    worker = widget._worker
+    worker.yielded.connect(lambda progress: "Step" in progress.text and widget.cancel())
+    autoencoder = widget.wait(300)
+    assert 0 < autoencoder.history["steps"] < 100_000
+    assert isinstance(viewer.layers["cells"], Image)
