@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import segmentation_models_pytorch as smp
 import timm
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -428,3 +430,22 @@ def test_the_answer_lists_what_this_encoder_has() -> None:
         check_weights("classic", "xyz")
     with pytest.raises(UnknownNameError):
         check_weights("resnet34", "swsl")
+
+
+def test_folders_of_other_programs_and_torchvisions_checkpoints_are_read(tmp_path: Path) -> None:
+    smp.Unet("resnet18", encoder_weights=None).save_pretrained(tmp_path / "smp")
+    saved = smp.from_pretrained(str(tmp_path / "smp")).encoder.eval()
+    image = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(make_encoder("resnet18", f"{tmp_path}/smp", 3).eval()(image)[-1], saved(image)[-1])
+    published = torchvision.models.segmentation.fcn_resnet50(weights=None, weights_backbone=None).eval()
+    file = save(tmp_path / "fcn.pth", published.state_dict())
+    with torch.inference_mode():
+        # Stages 3 and 4 are dilated there; the first two are the same.
+        found = make_encoder("resnet50", file, 3).eval()(image)[3]
+        backbone = published.backbone
+        expected = backbone.maxpool(backbone.relu(backbone.bn1(backbone.conv1(image))))
+        torch.testing.assert_close(found, backbone.layer2(backbone.layer1(expected)))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"holds no model\.safetensors"):
+        check_weights("resnet18", f"{tmp_path}/empty")

@@ -86,7 +86,7 @@ def read_bioimageio(path: Path) -> Segmenter:
 
 def _own_document(document: Mapping[str, Any]) -> dict[str, Any] | None:
     """What this program wrote about its segmenter, where it did."""
-    text = (document.get("config") or {}).get(KEY)
+    text: Any = (document.get("config") or {}).get(KEY)
     try:
         own: dict[str, Any] = json.loads(text)
         Normalization.from_json(own["normalization"])

@@ -117,8 +117,9 @@ def _torch_weights(segmenter: Segmenter) -> dict[str, bytes]:
     torch.save(module.state_dict(), state)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # about what is fixed while it is recorded, and about the recorder's age
-        traced = torch.jit.trace(module, torch.zeros(1, segmenter.channels, SIDE, SIDE), check_trace=False)  # type: ignore[no-untyped-call]
-        torch.jit.save(traced, script)  # type: ignore[no-untyped-call]
+        example = torch.zeros(1, segmenter.channels, SIDE, SIDE)
+        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, script)
     return {"weights.pt": script.getvalue(), "weights.pth": state.getvalue()}
 
 

@@ -213,7 +213,8 @@ def _texture(random: np.random.Generator, channels: int, height: int, width: int
     image = coarse.repeat(16, axis=2).repeat(16, axis=3)[..., :height, :width] + random.normal(
         size=(1, channels, height, width)
     )
-    return np.clip(image / np.sqrt(2), -5, 5).astype(np.float32)
+    texture: npt.NDArray[np.float32] = np.clip(image / np.sqrt(2), -5, 5).astype(np.float32)
+    return texture
 
 
 def with_statistics(segmenter: Segmenter, statistics: Statistics) -> Segmenter:

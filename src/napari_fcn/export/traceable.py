@@ -41,7 +41,8 @@ class Exported(nn.Module):
         height, width = standardized.shape[-2:]
         values = standardized.clamp(-LIMIT, LIMIT) * self.gain + self.offset
         logits = self.network(_padded(values, self.stride, self.smallest_size))
-        return logits[..., :height, :width].softmax(dim=1)
+        probabilities: Tensor = logits[..., :height, :width].softmax(dim=1)
+        return probabilities
 
 
 def _padded(images: Tensor, multiple: int, smallest: int) -> Tensor:
@@ -91,7 +92,8 @@ def _bins(count: int, size: Tensor) -> Tensor:
     start, end = (number * size) // count, ((number + 1) * size + count - 1) // count
     place = torch.arange(size)[None]  # type: ignore[call-overload]
     inside = ((place >= start) & (place < end)).float()
-    return inside / inside.sum(dim=1, keepdim=True)
+    shares: Tensor = inside / inside.sum(dim=1, keepdim=True)
+    return shares
 
 
 def _replace_pooling(module: nn.Module) -> None:

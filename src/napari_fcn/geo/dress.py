@@ -44,9 +44,10 @@ def stack_bands(path: str | Path, info: GeoInfo, names: Sequence[str]) -> None:
     path : a TIFF with a page of `info`'s size for each of `names`.
     """
     affine, _ = need("affine", "rasterio")
-    with tifffile.TiffFile(path) as tiff, atomic(path) as temporary:
-        pages = tiff.series[0].pages
-        with opened(
+    with (
+        tifffile.TiffFile(path) as tiff,
+        atomic(path) as temporary,
+        opened(
             temporary,
             mode="w",
             driver="GTiff",
@@ -59,7 +60,8 @@ def stack_bands(path: str | Path, info: GeoInfo, names: Sequence[str]) -> None:
             compress="deflate",
             tiled=True,
             bigtiff="if_safer",
-        ) as data:
-            for number, name in enumerate(names, 1):
-                data.write(pages[number - 1].asarray(), number)
-                data.set_band_description(number, name)
+        ) as data,
+    ):
+        for number, name in enumerate(names, 1):
+            data.write(tiff.asarray(key=number - 1), number)
+            data.set_band_description(number, name)

@@ -59,9 +59,9 @@ def _layer(path: Path) -> LayerData:
     import dask.array as da
 
     info = read_info(path)
+    wrap: Any = da.from_array
     levels = [
-        da.from_array(level, chunks=(level.shape[0], CHUNK, CHUNK), name=False, asarray=False)
-        for level in open_levels(path)
+        wrap(level, chunks=(level.shape[0], CHUNK, CHUNK), name=False, asarray=False) for level in open_levels(path)
     ]
     rgb = len(info.bands) == 3 and info.dtype == "uint8"
     where, axes = place(info), "YXC" if rgb else "YX" if len(info.bands) == 1 else "CYX"
@@ -126,7 +126,8 @@ def write_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
             f"The layer {meta.get('name', '')!r} does not say where on Earth it lies; its metadata needs "
             f"{KEY!r}, as layers from GeoTIFF files have it."
         )
-    info = GeoInfo(**{name: tuple(v) if isinstance(v, list) else v for name, v in facts[KEY].items()})
+    known: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in facts[KEY].items()}
+    info = GeoInfo(**known)
     array = np.asarray(data[0] if meta.get("multiscale") else data)
     if meta.get("rgb"):
         array = np.moveaxis(array, -1, 0)

@@ -60,12 +60,12 @@ def _pam(classes: list[LabelClass]) -> Xml.Element:
     table = Xml.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
     for number, (name, kind, usage) in enumerate(_COLUMNS):
         column = Xml.SubElement(table, "FieldDefn", index=str(number))
-        for key, value in (("Name", name), ("Type", str(kind)), ("Usage", str(usage))):
-            Xml.SubElement(column, key).text = value
+        for key, text in (("Name", name), ("Type", str(kind)), ("Usage", str(usage))):
+            Xml.SubElement(column, key).text = text
     for number, each in enumerate(classes):
         row = Xml.SubElement(table, "Row", index=str(number))
-        for value in (each.value, each.name, *hex_to_rgb(each.color), 255):
-            Xml.SubElement(row, "F").text = str(value)
+        for cell in (str(each.value), each.name, *map(str, hex_to_rgb(each.color)), "255"):
+            Xml.SubElement(row, "F").text = cell
     return root
 
 

@@ -31,6 +31,7 @@ DAMAGE = (
     struct.error,
 )
 """What torch raises, among others, when it reads something that it has not written."""
+FOLDER_FILE = "model.safetensors"
 NESTED = ("state_dict", "model", "model_state_dict")
 
 
@@ -42,6 +43,10 @@ def is_file_name(text: str) -> bool:
 def check_file(text: str) -> Path:
     """The path `text`, if a file of a known kind is there; else `InputError`."""
     path = Path(text).expanduser()
+    if path.is_dir():  # as segmentation-models-pytorch's `save_pretrained` makes them
+        path = path / FOLDER_FILE
+        if not path.is_file():
+            raise InputError(f"The folder {text!r} holds no {FOLDER_FILE}, as `save_pretrained` writes it.")
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"A file of weights ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}. Got {text!r}.")
     if not path.is_file():
