@@ -15,7 +15,7 @@ def most_unsure(
 
     Parameters
     ----------
-    doubt : `spatial`, as `inference.predict.uncertainty` gives it; the last two axes are rows and columns, windows lie in these.
+    doubt : `spatial`, as `inference.predict.uncertainty` gives it; windows lie in the last two axes, rows and columns.
     known : True where somebody has painted; its surroundings, up to half a window away, are left out too.
     size : side of the window in pixels.
 
