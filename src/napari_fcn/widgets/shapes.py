@@ -102,11 +102,11 @@ def _mask(points: NDArray[Any], shape: tuple[int, ...], is_open: bool, width: fl
     from skimage.draw import line, polygon2mask
 
     if not is_open:
-        return np.asarray(polygon2mask(shape, points)).astype(np.bool_) 
+        return np.asarray(polygon2mask(shape, points)).astype(np.bool_)
     mask = np.zeros(shape, dtype=bool)
     whole = np.rint(points).astype(int)
     for start, stop in pairwise(whole):
-        rows, columns = line(*start, *stop) 
+        rows, columns = line(*start, *stop)
         inside = (rows >= 0) & (columns >= 0) & (rows < shape[0]) & (columns < shape[1])
         mask[rows[inside], columns[inside]] = True
     if width > 1 and mask.any():
