@@ -263,7 +263,8 @@ def prepare_pretraining(
         options = {**folder.config["settings"], **options}
     model, data, config = split_pretraining(options)
     gain_and_offset = encoder_range(model.encoder, model.weights)
-    examples = prepare_unlabelled(_listed(images), data, encoder_range=gain_and_offset)
+    arrays = _listed(images) if hasattr(images, "shape") or len(images) else []
+    examples = prepare_unlabelled(arrays, data, encoder_range=gain_and_offset)
     more = None
     if validation_data is not None:
         more = prepare_unlabelled(_listed(validation_data), data, encoder_range=gain_and_offset, like=examples)
