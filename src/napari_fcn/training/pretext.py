@@ -103,8 +103,7 @@ def settle_statistics(pretext: Pretext, patches: Iterable[Tensor], engine: Engin
         module.momentum = None  # a mean over all batches
     pretext.network.train()
     devices = [engine.device] if engine.device.startswith("cuda") else []
-    with torch.random.fork_rng(devices=devices), torch.no_grad(), engine.autocast():
-        torch.manual_seed(0)
+    with seeded(0, devices), torch.no_grad(), engine.autocast():
         for part in patches:
             pretext.see(engine.put(part))
     for module, momentum in zip(norms, momenta, strict=True):
