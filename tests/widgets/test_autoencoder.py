@@ -76,7 +76,6 @@ def test_outputs_of_colours_and_slices_lie_on_the_image(
 @pytest.mark.parametrize("kind", list(autoencoder_kinds))
 def test_settings_are_those_of_the_kind(widget: Autoencoder, qtbot: QtBot, kind: str) -> None:
     widget.kind.value = kind
-    widget._show_advanced(True)
     widget.native.show()
     offered = {name for name in KIND_SETTINGS if name not in widget._withheld}
     assert offered == set(kind_settings(kind))
