@@ -206,7 +206,7 @@ def polygonize(
     path : ends in .gpkg or .geojson.
     names : of the values that become polygons; other values, such as nodata, are left out.
     probabilities : `(K, H, W)`, K in the order of `names`.
-    simplify : how far an outline may move, in map units; half a pixel when None, 0 keeps every step.
+    simplify : about how far an outline may move, in map units; three quarters of a pixel when None, 0 keeps every step.
 
     Returns
     -------
@@ -224,7 +224,8 @@ def polygonize(
     found = list(_regions(labels, info, list(names), probabilities))
     shapes = np.array([shapely.geometry.shape(each["shape"]) for each in found], object)
     areas, unit = _areas(shapes, np.array([each["pixels"] for each in found]), info)
-    tolerance = 0.5 * info.pixel_area**0.5 if simplify is None else simplify
+    # A corner of a staircase has the area of half a pixel, and goes when that is less than the tolerance's square.
+    tolerance = 0.75 * info.pixel_area**0.5 if simplify is None else simplify
     if tolerance and len(shapes):
         simpler = shapely.coverage_simplify(shapes, tolerance)
         shapes = np.where(shapely.is_valid(simpler) & (shapely.area(simpler) > 0), simpler, shapes)
