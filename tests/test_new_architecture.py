@@ -4,12 +4,12 @@ import importlib.util
 import json
 import re
 import runpy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pytestqt.qtbot import QtBot
+from napari import Viewer
 
 import napari_fcn
 from napari_fcn.cli import main
@@ -65,8 +65,8 @@ def test_it_is_in_the_page() -> None:
     assert "| coarse | scores the coarsest features and enlarges the scores | depth 3, 2, 4 |" in page
 
 
-def test_it_is_in_the_widget(qtbot: QtBot) -> None:
-    train = Train()
+def test_it_is_in_the_widget(make_napari_viewer: Callable[[], Viewer]) -> None:
+    train = Train(make_napari_viewer())
     assert "coarse" in train.architecture.choices
     train.architecture.value = "coarse"
     assert set(train.depth.choices) == {None, 2, 3, 4}

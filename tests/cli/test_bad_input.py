@@ -238,7 +238,7 @@ def damaged_models(folder, trained):
     wrong = {"napari_fcn": json.dumps(document)}
     yield write("shapes.safetensors", lambda p: save(p, wrong, small)), "does not fit"
     yield folder / "nowhere.safetensors", "no segmenter file"
-    yield folder, "no segmenter file"
+    yield folder, "no BioImage.IO package"
 
 
 def test_model_file_that_is_none(refused, data, trained):

@@ -66,7 +66,7 @@ def test_every_kind_of_weights_gives_the_tested_output(package: Path) -> None:
         found = [by_onnx, *(each(torch.from_numpy(values)).numpy() for each in (script, network))]
     for each in found:
         np.testing.assert_allclose(each, expected, atol=1e-4)
-    assert expected.std() > 0.1
+    assert expected.std() > 0.01  # something other than a constant
     # Other sizes than the recorded one.
     wide = torch.from_numpy(values[..., :64, :96].copy())
     with torch.inference_mode():

@@ -355,8 +355,8 @@ def test_what_is_no_file_of_weights_is_refused_with_one_sentence(tmp_path: Path)
         with pytest.raises(InputError, match="holds no tensors with names"):
             make_encoder("classic", str(tmp_path / name), 3)
     (tmp_path / "folder.pt").mkdir()
-    for name in ("missing.pth", "folder.pt"):
-        with pytest.raises(InputError, match=f"There is no file of weights '.*{name}'"):
+    for name, message in (("missing.pth", "There is no file of weights"), ("folder.pt", "holds no model.safetensors")):
+        with pytest.raises(InputError, match=message):
             check_weights("classic", str(tmp_path / name))
     with pytest.raises(InputError, match=r"ends in \.safetensors, \.pth or \.pt\. Got '.*weights\.onnx'"):
         check_weights("classic", str(tmp_path / "weights.onnx"))

@@ -35,12 +35,12 @@ def test_from_three_strokes_to_a_measured_stack(
     stroke(painted, tissue, truth, 0, 12)
     stroke(painted, nucleus, truth, 1, 12)
 
-    train(image=image, labels=painted, steps=6, **SHORT)
+    train(image=image, labels=painted, steps=30, **SHORT)
     first = train.wait(300)
-    assert first.history["steps"] == 6
+    assert first.history["steps"] == 30
     stroke(painted, nucleus, truth, 1, 30)
     stroke(painted, tissue, truth, 0, 60)
-    train.go_on(steps=6)
+    train.go_on(steps=30)
     second = train.wait(300)
     assert second.history["data"] != first.history["data"] or second is first
 

@@ -291,8 +291,8 @@ def uncertainty(probabilities: npt.NDArray[np.float32], kind: str = "entropy") -
     Examples
     --------
     >>> p = np.array([[1, 0.5, 0.75], [0, 0.5, 0.25]], np.float32)
-    >>> uncertainty(p).round(2).tolist(), uncertainty(p, "margin").tolist()
-    ([0.0, 1.0, 0.81], [0.0, 1.0, 0.5])
+    >>> uncertainty(p).round(2), uncertainty(p, "margin")
+    (array([0.  , 1.  , 0.81], dtype=float32), array([0. , 1. , 0.5], dtype=float32))
     """
     import torch
 

@@ -151,7 +151,7 @@ class SegmentJob:
         return Result(
             labels,
             scores if "with_probabilities" in self.wanted else None,
-            uncertainty(scores, self.settings["uncertainty"]) if "with_uncertainty" in self.wanted else None,
+            uncertainty(scores, self.settings["uncertainty_measure"]) if "with_uncertainty" in self.wanted else None,
             self._instances(labels, axes, spacing) if "with_objects" in self.wanted else None,
         )
 
