@@ -136,17 +136,20 @@ def draw(results: Results, path: Path) -> None:
         rows = [row for row in results.rows if row["set"] == folder]
         for number, name in enumerate(dict.fromkeys(row["name"] for row in rows)):
             mine = [row for row in rows if row["name"] == name]
-            bins: dict[float, list[float]] = {}
-            for row in mine:
-                bins.setdefault(round(row["seconds"]), []).append(row["score"])
+            # The first, second ... measurement of each seed; their seconds differ a little.
+            bins: dict[int, list[dict[str, Any]]] = {}
+            for seed in {row["seed"] for row in mine}:
+                of_seed = sorted((row for row in mine if row["seed"] == seed), key=lambda row: row["seconds"])
+                for rank, row in enumerate(of_seed):
+                    bins.setdefault(rank, []).append(row)
+            middle = [[np.median([row[key] for row in each]) for each in bins.values()] for key in ("seconds", "score")]
             colour = COLOURS.get(name.split(",")[0], f"C{number}")
-            seconds = sorted(bins)
-            place.plot(seconds, [np.median(bins[s]) for s in seconds], color=colour, label=name, linewidth=1.5)
+            place.plot(*middle, color=colour, label=name, linewidth=1.5, marker="o", markersize=4)
             place.scatter([r["seconds"] for r in mine], [r["score"] for r in mine], color=colour, s=5, alpha=0.5)
         place.set(title=folder, xlabel="seconds of training", ylim=(0, 1))
         place.spines[["top", "right"]].set_visible(False)
     places[0].set_ylabel("mean IoU on unseen images")
-    places[-1].legend(fontsize=7, frameon=False, loc="lower right")
+    places[0].legend(fontsize=7, frameon=False, loc="lower right")
     figure.savefig(path)
 
 
