@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from napari_fcn import registry
-from napari_fcn.config import ModelConfig
+from napari_fcn.config import DEFAULT_ENCODER, ModelConfig
 from napari_fcn.models import NetworkSpec, build
 
 pytestmark = [
@@ -20,12 +20,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:::torch.onnx", "ignore:::onnxscript", "ignore:::onnx_ir", "ignore:::copyreg"),
 ]
 
-OWN = {name: entry.details.get("encoder") for name, entry in registry.architectures.items()}
+# Every architecture over its usual encoder, and every kind of encoder under the usual architecture.
 PAIRS = [
-    (name, encoder)
-    for name, own in OWN.items()
-    for encoder in ("tf_efficientnet_lite0", "resnet18", "classic")
-    if own in (None, encoder)
+    *((name, entry.details.get("encoder", DEFAULT_ENCODER)) for name, entry in registry.architectures.items()),
+    *(("unet", encoder) for encoder in ("resnet18", "classic")),
 ]
 
 
