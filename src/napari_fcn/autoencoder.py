@@ -5,7 +5,6 @@ The file is one of encoder weights too: `--weights FILE` takes its encoder into 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,8 +16,8 @@ import numpy.typing as npt
 
 from .config import ModelConfig, PredictionConfig
 from .data import Normalization, Planes, check_axes, guess_axes
-from .errors import FcnError, InputError, OutputError, SegmenterFileError, UnknownNameError
-from .io.atomic import atomic, check_output
+from .errors import FcnError, InputError, SegmenterFileError, UnknownNameError
+from .io.tensor_file import save_tensors
 from .models import NetworkSpec, build
 from .registry import nearest
 
@@ -36,7 +35,6 @@ TILE = 512
 """Side of the tiles when nobody says, in pixels."""
 FORMAT = 1
 """Version of the file format; a file of a higher one is refused."""
-KEY = "napari_fcn"
 WHAT = "autoencoder"
 OUTPUTS = {
     "reconstruction": "what comes back through the code",
@@ -338,21 +336,8 @@ class Autoencoder:
         OutputError
             The file exists and `overwrite` is not set, or the place cannot be written.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import save_file
-
-        target = Path(path)
-        if target.suffix != ".safetensors":
-            raise OutputError(f"An autoencoder is saved as a .safetensors file. Got {str(path)!r}.")
-        check_output(target, overwrite)
         whole = {**self.further, **self.network.state_dict()}
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in whole.items()}
-        with atomic(target, overwrite=overwrite) as temporary:
-            try:
-                save_file(tensors, temporary, metadata={KEY: json.dumps(self.to_json(), allow_nan=False)})
-            except SafetensorError as error:
-                raise OutputError(f"{str(target)!r} cannot be written: {error}.") from error
-        return target
+        return save_tensors(path, whole, self.to_json(), what="An autoencoder", overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path) -> Autoencoder:

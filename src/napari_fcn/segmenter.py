@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from .config import ModelConfig, PredictionConfig, settings_of
 from .data import ClassTable, Normalization, Planes, check_axes, guess_axes
-from .errors import FcnError, InputError, OutputError, SegmenterFileError
+from .errors import FcnError, InputError, SegmenterFileError
 from .imaging import Chain
-from .io.atomic import atomic, check_output
+from .io.tensor_file import KEY, save_tensors
 from .models import NetworkSpec, build
 
 if TYPE_CHECKING:
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     from .io.pieces import Sink
     from .models.base import Network
 
-__all__ = ["FORMAT", "Segmenter"]
+__all__ = ["FORMAT", "KEY", "Segmenter"]
 
 FORMAT = 2
 """Version of the file format; a file of a higher one is refused. Format 1 named an upsampling for all architectures."""
-KEY = "napari_fcn"
 
 
 @dataclass(frozen=True)
@@ -392,20 +391,7 @@ class Segmenter:
         OutputError
             The file exists and `overwrite` is not set, or the place cannot be written.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import save_file
-
-        target = Path(path)
-        if target.suffix != ".safetensors":
-            raise OutputError(f"A segmenter is saved as a .safetensors file. Got {str(path)!r}.")
-        check_output(target, overwrite)
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
-        with atomic(target, overwrite=overwrite) as temporary:
-            try:
-                save_file(tensors, temporary, metadata={KEY: json.dumps(self.to_json(), allow_nan=False)})
-            except SafetensorError as error:
-                raise OutputError(f"{str(target)!r} cannot be written: {error}.") from error
-        return target
+        return save_tensors(path, self.network.state_dict(), self.to_json(), what="A segmenter", overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path) -> Segmenter:

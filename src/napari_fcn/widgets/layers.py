@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEY",
+    "along",
     "array",
     "channel_count",
     "channel_hint",
@@ -220,20 +221,25 @@ def geometry(image: Image, axes: str) -> dict[str, Any]:
     """
     layer_axes = axes[:-1] if image.rgb else axes
     kept = [index for index, axis in enumerate(layer_axes) if axis != "C"]
+    return along(image, kept)
+
+
+def along(layer: Layer, kept: Sequence[int]) -> dict[str, Any]:
+    """Where a layer lies along some of its axes, as keyword arguments for a layer that has these alone."""
     square = np.ix_(kept, kept)
-    shear = np.eye(image.ndim)
-    if image.shear.ndim == 1:
-        shear[np.triu_indices(image.ndim, k=1)] = image.shear
+    shear = np.eye(layer.ndim)
+    if layer.shear.ndim == 1:
+        shear[np.triu_indices(layer.ndim, k=1)] = layer.shear
     else:
-        shear = image.shear
+        shear = layer.shear
     return {
-        "scale": image.scale[kept],
-        "translate": image.translate[kept],
-        "rotate": image.rotate[square],
+        "scale": layer.scale[kept],
+        "translate": layer.translate[kept],
+        "rotate": layer.rotate[square],
         "shear": shear[square],
-        "affine": image.affine.set_slice(kept).affine_matrix,
-        "units": tuple(image.units[index] for index in kept),
-        "axis_labels": tuple(image.axis_labels[index] for index in kept),
+        "affine": layer.affine.set_slice(kept).affine_matrix,
+        "units": tuple(layer.units[axis] for axis in kept),
+        "axis_labels": tuple(layer.axis_labels[axis] for axis in kept),
     }
 
 

@@ -69,19 +69,4 @@ def visible_plane(viewer: Viewer, layer: Image | Labels, axes: str) -> VisiblePl
 
 def placement(layer: Image | Labels, last: int) -> dict[str, Any]:
     """Where a layer lies, as keyword arguments for one over its last axes."""
-    kept = list(range(layer.ndim - last, layer.ndim))
-    square = np.ix_(kept, kept)
-    shear = np.eye(layer.ndim)
-    if layer.shear.ndim == 1:
-        shear[np.triu_indices(layer.ndim, k=1)] = layer.shear
-    else:
-        shear = layer.shear
-    return {
-        "scale": layer.scale[kept],
-        "translate": layer.translate[kept],
-        "rotate": layer.rotate[square],
-        "shear": shear[square],
-        "affine": layer.affine.set_slice(kept).affine_matrix,
-        "units": tuple(layer.units[axis] for axis in kept),
-        "axis_labels": tuple(layer.axis_labels[axis] for axis in kept),
-    }
+    return layers.along(layer, range(layer.ndim - last, layer.ndim))
