@@ -124,7 +124,7 @@ def prepare_training(
     from .losses.class_weights import check_class_weights
     from .models.encoders import encoder_range
     from .segmenter import Segmenter
-    from .training import RunFolder, Training, value_range
+    from .training import PixelTraining, RunFolder, Training, is_fitted, value_range
     from .training.transfer import starting_weights
 
     folder = None if resume is None else RunFolder.open(resume)
@@ -137,6 +137,8 @@ def prepare_training(
         options["init"] = str(Path(init).absolute())
         init = Segmenter.load(init)
     given = dict(options)
+    if init is None:
+        options = _belonging(options)
     if init is not None:
         options = _continued(init, options)
         class_names = {**init.classes.names, **(class_names or {})}
@@ -169,12 +171,25 @@ def prepare_training(
             like=examples,
             preprocess=preprocess,
         )
-    training = Training(examples, model, data, config, validation=validation, pixel_size=pixel_size, init=init)
+    kind = PixelTraining if is_fitted(model, config) else Training
+    training = kind(examples, model, data, config, validation=validation, pixel_size=pixel_size, init=init)
     if run_dir is not None and training.workers.is_first:
         folder = RunFolder.create(run_dir, {"paths": dict(paths or {}), "settings": given})
     if folder is not None:
         training.save_to(folder)
     return training
+
+
+def _belonging(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, and of architecture and transfer the one that goes with the other where only one is given.
+
+    Transfer "head" without a segmenter to start from needs a head that can be fitted to anything, the pixel head; and
+    that one is fitted unless another way is asked for.
+    """
+    found = {name: value for name, value in options.items() if value is not None}
+    if found.get("transfer") == "head":
+        return {"architecture": "pixel", **found}
+    return {"transfer": "head", **found} if found.get("architecture") == "pixel" else found
 
 
 def _continued(init: Segmenter, options: Mapping[str, Any]) -> dict[str, Any]:

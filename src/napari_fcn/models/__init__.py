@@ -7,7 +7,7 @@ import torch; the functions that build networks do. The order of the imports is 
 from __future__ import annotations
 
 from . import encoders, upsampling  # isort: skip
-from . import smp, unet, fcn, deeplab, autoencoder  # isort: skip
+from . import smp, unet, fcn, deeplab, autoencoder, pixel  # isort: skip
 from .build import NetworkSpec, build
 
-__all__ = ["NetworkSpec", "autoencoder", "build", "deeplab", "encoders", "fcn", "smp", "unet", "upsampling"]
+__all__ = ["NetworkSpec", "autoencoder", "build", "deeplab", "encoders", "fcn", "pixel", "smp", "unet", "upsampling"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import kinds, noise
 from .events import Event, Finished, Measured, Noted, Started, Step, Validated
 from .fit import Training
+from .pixel_training import PixelTraining, is_fitted
 from .pretrain import Pretraining
 from .rate_finder import RateCurve, find_rate
 from .run_folder import RunFolder
@@ -15,6 +16,7 @@ __all__ = [
     "Finished",
     "Measured",
     "Noted",
+    "PixelTraining",
     "Pretraining",
     "RateCurve",
     "RunFolder",
@@ -23,6 +25,7 @@ __all__ = [
     "Training",
     "Validated",
     "find_rate",
+    "is_fitted",
     "kinds",
     "model_options",
     "noise",

@@ -48,6 +48,7 @@ class Training(Loop[Scores]):
 
     Attributes
     ----------
+    held_out, held_out_of : class indices `(H, W)` of the pixels to score on, for each plane of these examples.
     result : how it ended; None before.
 
     Raises
@@ -90,6 +91,7 @@ class Training(Loop[Scores]):
         targets, held_out, notes = hold_out(examples, fraction, np.random.default_rng(config.seed))
         if validation is not None:
             held_out = [plane.target for plane in validation.planes]
+        self.held_out, self.held_out_of = held_out, validation or examples
         self.validation = Validation(validation or examples, held_out)
         self.engine.place(self.network)
         needed: int = architectures[self.model.architecture].details.get("smallest_batch", 1)

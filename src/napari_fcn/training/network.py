@@ -9,6 +9,7 @@ from ..config import ModelConfig, TrainingConfig
 from ..data.examples import Examples
 from ..errors import InputError
 from ..models import NetworkSpec, build
+from ..registry import architectures
 from .random_numbers import seeded
 from .start import builds_pretrained, start_from
 from .transfer import starting_weights, suited_to
@@ -47,13 +48,13 @@ def starting_network(
         )
     model = replace(model, weights=starting_weights(model.weights, config.transfer))
     spec = NetworkSpec(model, examples.channels, len(examples.classes))
-    encoder, decoder = model.weights != "none", False
+    encoder, decoder = model.weights != "none", bool(architectures[model.architecture].details.get("fitted"))
     notes: tuple[str, ...] = ()
     with seeded(config.seed):
         network = build(spec, pretrained=init is None or builds_pretrained(init, model))
     if init is not None:
         start = start_from(network, spec, examples.classes, init)
-        encoder, decoder = encoder or start.encoder_taken, start.decoder_taken
+        encoder, decoder = encoder or start.encoder_taken, decoder or start.decoder_taken
         notes += start.notes
     stages = len(network.stages()) if config.freeze_stages else 0
     suited = suited_to(config, encoder=encoder, decoder=decoder, stages=stages)

@@ -19,7 +19,7 @@ from ..metrics import Scores, confusion_matrix, mean
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Validation"]
+__all__ = ["Validation", "of_true_classes"]
 
 WINDOW = 256
 """Side of the windows that are scored: about a held-out block with its surroundings."""
@@ -106,7 +106,7 @@ class Validation:
             for windows, truths in self._batches():
                 for prediction, truth in zip(classify(network, windows, engine), truths, strict=True):
                     total += confusion_matrix(truth, prediction, values=range(classes))
-        return _of_true_classes(Scores.from_confusion(total, self.classes.values, self.classes.names))
+        return of_true_classes(Scores.from_confusion(total, self.classes.values, self.classes.names))
 
     def majority(self, index: int) -> Scores:
         """Scores of calling every held-out pixel the class of this index: what a network must beat."""
@@ -114,7 +114,7 @@ class Validation:
         total = np.zeros((classes, classes), np.int64)
         for _, truth in self.windows:
             total[:, index] += np.bincount(truth[truth >= 0], minlength=classes)
-        return _of_true_classes(Scores.from_confusion(total, self.classes.values, self.classes.names))
+        return of_true_classes(Scores.from_confusion(total, self.classes.values, self.classes.names))
 
     def _batches(self) -> Iterator[tuple[npt.NDArray[np.float32], list[npt.NDArray[np.int16]]]]:
         """Windows of one size together."""
@@ -123,7 +123,8 @@ class Validation:
             yield np.stack([values for values, _ in group]), [truth for _, truth in group]
 
 
-def _of_true_classes(scores: Scores) -> Scores:
+def of_true_classes(scores: Scores) -> Scores:
+    """The scores, where classes that were not held out have none of their own and are not in the means."""
     rows = [row if row.pixels else replace(row, iou=math.nan, dice=math.nan) for row in scores.classes]
     return replace(
         scores,

@@ -1,0 +1,183 @@
+"""The network of the pixel head: what is computed at which resolution, and how pixels are looked up for fitting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .base import Network, pad_to_multiple
+from .filter_bank import FilterBank
+
+__all__ = ["PixelDecoder", "PixelNetwork", "PixelWeights"]
+
+LIMIT = 4.0
+"""Features are cut off at so many deviations from their mean."""
+
+
+@dataclass(frozen=True)
+class PixelWeights:
+    """What is fitted, on features that have mean 0 and deviation 1 and are cut off at 4.
+
+    Attributes
+    ----------
+    mean, std : of the features `(F,)`, those of the filters first.
+    units, units_bias : `(hidden, features of filters)` and `(hidden,)`, before the rectifier.
+    output, output_bias : `(K, hidden)` and `(K,)`.
+    linear, linear_bias : `(K, F)` and `(K,)`, of the linear classifier beside it.
+    """
+
+    mean: Tensor
+    std: Tensor
+    units: Tensor
+    units_bias: Tensor
+    output: Tensor
+    output_bias: Tensor
+    linear: Tensor
+    linear_bias: Tensor
+
+    def logits(self, features: Tensor) -> Tensor:
+        """`(M, K)` for features `(M, F)` as `PixelNetwork.look_up` gives them; what the network computes."""
+        standard = ((features - self.mean) / self.std).clamp(-LIMIT, LIMIT)
+        hidden = (standard[:, : self.units.shape[1]] @ self.units.T + self.units_bias).relu()
+        return (hidden @ self.output.T + self.output_bias + standard @ self.linear.T + self.linear_bias) / 2
+
+
+class Clip(nn.Module):
+    """Each channel of a map within bounds, so that nothing unheard of outweighs everything else; wide ones at first."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("low", torch.full((channels,), -1e9))
+        self.register_buffer("high", torch.full((channels,), 1e9))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps `(N, C, H, W)` to the same shape."""
+        return maps.clamp(self.get_buffer("low")[:, None, None], self.get_buffer("high")[:, None, None])
+
+
+class PixelDecoder(nn.Module):
+    """Hidden units of the filter maps, and class scores of all maps.
+
+    Parameters
+    ----------
+    channels, strides : of the maps, those of the filters first.
+    filters : how many are of filters.
+    hidden, classes : how many units and scores.
+    """
+
+    def __init__(
+        self, channels: Sequence[int], strides: Sequence[int], filters: int, hidden: int, classes: int
+    ) -> None:
+        super().__init__()
+        self.strides = tuple(strides)
+        self.filters = filters
+        self.hidden = hidden
+        self.classes = classes
+        self.clips = nn.ModuleList(Clip(count) for count in channels)
+        self.units = nn.ModuleList(nn.Conv2d(count, hidden, 1, bias=False) for count in channels[:filters])
+        self.scores = nn.ModuleList(nn.Conv2d(count, classes, 1, bias=False) for count in channels)
+        self.bias = nn.Parameter(torch.zeros(hidden + classes))
+
+    def unit_layer(self, number: int) -> nn.Conv2d:
+        """From map `number`, one of the filters', to the hidden units."""
+        return cast(nn.Conv2d, self.units[number])
+
+    def score_layer(self, number: int) -> nn.Conv2d:
+        """From map `number` to the classes."""
+        return cast(nn.Conv2d, self.scores[number])
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """Maps, fine and coarse, to `(N, hidden + K, H, W)`."""
+        units: Tensor | None = None
+        scores: Tensor | None = None
+        for stride in sorted(set(self.strides), reverse=True):
+            while scores is not None and scores.shape[-1] < maps[0].shape[-1] // stride:
+                scores = _twice(scores)
+                units = units if units is None else _twice(units)
+            for number, own in enumerate(self.strides):
+                if own != stride:
+                    continue
+                features = self.clips[number](maps[number])
+                scores = _sum(scores, self.scores[number](features))
+                if number < self.filters:
+                    units = _sum(units, self.units[number](features))
+        both = torch.cat([part for part in (units, scores) if part is not None], 1) + self.bias[:, None, None]
+        return torch.cat([both[:, : self.hidden].relu(), both[:, self.hidden :]], 1)
+
+
+class PixelNetwork(Network):
+    """Filters beside an encoder, and a decoder that looks at each pixel by itself.
+
+    Parameters
+    ----------
+    encoder : images to feature maps, fine to coarse, with `out_channels`; the first, at full size, is not used.
+    in_channels, classes : of the images, and to tell apart.
+    hidden : units over the filters.
+    """
+
+    decoder: PixelDecoder
+    head: nn.Conv2d
+
+    def __init__(self, encoder: nn.Module, in_channels: int, classes: int, hidden: int) -> None:
+        filters = FilterBank(in_channels)
+        widths = [int(width) for width in cast(Sequence[int], encoder.out_channels)]
+        self._used = [place for place, width in enumerate(widths) if place and width]
+        channels = [filters.out_channels] * len(filters.strides) + [widths[place] for place in self._used]
+        strides = [*filters.strides, *(2**place for place in self._used)]
+        decoder = PixelDecoder(channels, strides, len(filters.strides), hidden, classes)
+        super().__init__(encoder, decoder, nn.Conv2d(hidden + classes, classes, 1), stride=32)
+        self.filter_bank = filters
+        with torch.no_grad():
+            self.head.weight[:, hidden:, 0, 0] = torch.eye(classes)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Maps of the filters and of the encoder's stages, for images padded to the stride."""
+        images = pad_to_multiple(images, self.stride)
+        maps: list[Tensor] = self.encoder(images)
+        return [*self.filter_bank(images), *(maps[place] for place in self._used)]
+
+    @torch.no_grad()
+    def take(self, fitted: PixelWeights) -> None:
+        """Become what was fitted on features as `look_up` gives them."""
+        decoder, head = self.decoder, self.head
+        scale = 1 / fitted.std
+        start = 0
+        for number, clip in enumerate(decoder.clips):
+            own = slice(start, start + len(clip.get_buffer("low")))
+            start = own.stop
+            clip.get_buffer("low").copy_(fitted.mean[own] - LIMIT * fitted.std[own])
+            clip.get_buffer("high").copy_(fitted.mean[own] + LIMIT * fitted.std[own])
+            decoder.score_layer(number).weight.copy_((fitted.linear[:, own] * scale[own])[..., None, None])
+            if number < decoder.filters:
+                decoder.unit_layer(number).weight.copy_((fitted.units[:, own] * scale[own])[..., None, None])
+        shift = fitted.mean * scale
+        known = fitted.units.shape[1]
+        decoder.bias[: decoder.hidden] = fitted.units_bias - fitted.units @ shift[:known]
+        decoder.bias[decoder.hidden :] = fitted.linear_bias - fitted.linear @ shift
+        # Each of the two gives logits; half their sum is the mean of what they say, in logarithms.
+        head.weight[..., 0, 0] = torch.cat([fitted.output, torch.eye(decoder.classes).to(fitted.output)], 1) / 2
+        cast(Tensor, head.bias).copy_(fitted.output_bias / 2)
+
+    def look_up(self, maps: Sequence[Tensor], rows: Tensor, columns: Tensor) -> Tensor:
+        """What maps of one image hold at pixels `(M,)`, interpolated: `(M, F)`, the maps side by side."""
+        found = []
+        for one in maps:
+            stride = maps[0].shape[-1] // one.shape[-1]
+            height, width = (stride * size for size in one.shape[-2:])
+            places = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], -1)
+            seen = functional.grid_sample(one, places[None, None].to(one), padding_mode="border", align_corners=False)
+            found.append(seen[0, :, 0].T)
+        return torch.cat(found, 1)
+
+
+def _twice(maps: Tensor) -> Tensor:
+    return functional.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def _sum(total: Tensor | None, more: Tensor) -> Tensor:
+    return more if total is None else total + more
