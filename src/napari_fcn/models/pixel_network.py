@@ -93,21 +93,39 @@ class PixelDecoder(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """Maps, fine and coarse, to `(N, hidden + K, H, W)`."""
-        units: Tensor | None = None
-        scores: Tensor | None = None
+        total = self.bias.new_zeros(0)  # nothing yet; then scores, and from the coarsest filters on units before them
         for stride in sorted(set(self.strides), reverse=True):
-            while scores is not None and scores.shape[-1] < maps[0].shape[-1] // stride:
-                scores = _twice(scores)
-                units = units if units is None else _twice(units)
-            for number, own in enumerate(self.strides):
-                if own != stride:
-                    continue
-                features = self.clips[number](maps[number])
-                scores = _sum(scores, self.scores[number](features))
-                if number < self.filters:
-                    units = _sum(units, self.units[number](features))
-        both = torch.cat([part for part in (units, scores) if part is not None], 1) + self.bias[:, None, None]
-        return torch.cat([both[:, : self.hidden].relu(), both[:, self.hidden :]], 1)
+            while total.numel() and total.shape[-1] < maps[0].shape[-1] // stride:
+                total = functional.interpolate(total, scale_factor=2.0, mode="bilinear", align_corners=False)
+            own = [number for number, other in enumerate(self.strides) if other == stride]
+            for number in own:
+                if number >= self.filters:
+                    scores = self.score_layer(number)(self.clips[number](maps[number]))
+                    total = self._plus_scores(total, scores) if total.numel() else scores
+            filters = [number for number in own if number < self.filters]
+            if filters:
+                found = self._filtered(maps, filters, self.bias if stride == 1 else None)
+                if not total.numel():
+                    total = found
+                elif total.shape[1] == found.shape[1]:
+                    total = found.add_(total)
+                else:
+                    total = self._plus_scores(found, total)
+        least = total.new_full((self.hidden + self.classes, 1, 1), -torch.inf)
+        least[: self.hidden] = 0  # the rectifier of the units; scores stay as they are
+        return torch.maximum(total, least)
+
+    def _filtered(self, maps: list[Tensor], numbers: list[int], bias: Tensor | None) -> Tensor:
+        """Units and scores of filter maps of one stride, by one convolution."""
+        features = torch.cat([self.clips[number](maps[number]) for number in numbers], 1)
+        layers = [torch.cat([self.unit_layer(n).weight, self.score_layer(n).weight]) for n in numbers]
+        return functional.conv2d(features, torch.cat(layers, 1), bias)
+
+    def _plus_scores(self, total: Tensor, scores: Tensor) -> Tensor:
+        """Add scores to what may have units before its scores."""
+        if total.shape[1] == scores.shape[1]:
+            return total + scores
+        return torch.cat([total[:, : self.hidden], total[:, self.hidden :] + scores], 1)
 
 
 class PixelNetwork(Network):
@@ -163,6 +181,23 @@ class PixelNetwork(Network):
         head.weight[..., 0, 0] = torch.cat([fitted.output, torch.eye(decoder.classes).to(fitted.output)], 1) / 2
         cast(Tensor, head.bias).copy_(fitted.output_bias / 2)
 
+    def judge_part(self, maps: Sequence[Tensor], rows: slice, columns: slice) -> Tensor:
+        """Logits `(N, K, h, w)` of a part of images whose maps are known; only what it needs is computed.
+
+        At its edges they may differ a little from those of the whole images, where maps are enlarged.
+        """
+        coarsest = max(self.decoder.strides)
+        first = [part.start // coarsest for part in (rows, columns)]
+        last = [-(-part.stop // coarsest) for part in (rows, columns)]
+        finest = max(one.shape[-1] for one in maps)
+        parts = []
+        for one in maps:
+            times = coarsest * one.shape[-1] // finest
+            parts.append(one[..., first[0] * times : last[0] * times, first[1] * times : last[1] * times])
+        top, left = (part.start - coarsest * start for part, start in zip((rows, columns), first, strict=True))
+        height, width = (part.stop - part.start for part in (rows, columns))
+        return self.judge(self.decoder(parts))[..., top : top + height, left : left + width]
+
     def look_up(self, maps: Sequence[Tensor], rows: Tensor, columns: Tensor) -> Tensor:
         """What maps of one image hold at pixels `(M,)`, interpolated: `(M, F)`, the maps side by side."""
         found = []
@@ -173,11 +208,3 @@ class PixelNetwork(Network):
             seen = functional.grid_sample(one, places[None, None].to(one), padding_mode="border", align_corners=False)
             found.append(seen[0, :, 0].T)
         return torch.cat(found, 1)
-
-
-def _twice(maps: Tensor) -> Tensor:
-    return functional.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
-def _sum(total: Tensor | None, more: Tensor) -> Tensor:
-    return more if total is None else total + more

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..models.pixel_network import PixelNetwork, PixelWeights
 
-__all__ = ["FeatureStore", "Pixels", "Place", "choose_pixels", "fit", "look_at", "places"]
+__all__ = ["FeatureStore", "Pixels", "Place", "choose_pixels", "fit", "look_at", "places", "together"]
 
 MOST = 6000
 """Pixels of each class that are learnt from, spread evenly over all that are painted."""
@@ -42,17 +42,17 @@ Pixels = tuple["Tensor", "Tensor"]
 
 
 def choose_pixels(
-    targets: Sequence[npt.NDArray[np.int16]], classes: int, random: np.random.Generator
+    targets: Sequence[npt.NDArray[np.int16]], classes: int, random: np.random.Generator, most: int = MOST
 ) -> list[npt.NDArray[np.int16]]:
-    """Targets in which at most `MOST` pixels of each class are left, the rest -1, drawn from all planes alike."""
+    """Targets in which at most `most` pixels of each class are left, the rest -1, drawn from all planes alike."""
     counts = np.sum([np.bincount(target[target >= 0], minlength=classes) for target in targets], axis=0)
     chosen = []
     for target in targets:
         kept = np.full_like(target, -1)
         for index in range(classes):
             places = np.flatnonzero(target == index)
-            if counts[index] > MOST:
-                share = int(np.ceil(MOST * len(places) / counts[index]))
+            if counts[index] > most:
+                share = int(np.ceil(most * len(places) / counts[index]))
                 places = random.choice(places, share, replace=False) if share else places[:0]
             kept.flat[places] = index
         chosen.append(kept)
@@ -145,6 +145,13 @@ def look_at(
             with torch.no_grad():
                 features = network.look_up(maps, *(torch.from_numpy(numbers).to(device) for numbers in at))
             yield features, torch.from_numpy(own[rows, columns].astype(np.int64)).to(device)
+
+
+def together(parts: Sequence[Pixels]) -> Pixels:
+    """Pixels of several windows, one after the other."""
+    import torch
+
+    return torch.cat([features for features, _ in parts]), torch.cat([indices for _, indices in parts])
 
 
 def fit(features: Tensor, indices: Tensor, filters: int, classes: int, hidden: int, seed: int) -> PixelWeights:

@@ -14,7 +14,7 @@ from ..metrics import Scores, confusion_matrix
 from ..registry import architectures
 from .events import Event, Noted, Step
 from .fit import Training
-from .pixel_fit import FeatureStore, Pixels, choose_pixels, fit, look_at
+from .pixel_fit import FeatureStore, Pixels, choose_pixels, fit, look_at, together
 from .scoring import SegmentationScoring
 from .validation import of_true_classes
 
@@ -73,7 +73,7 @@ class PixelTraining(Training):
             yield self._saving.write(scored)
             if not scored.best:
                 return "completed"  # what it started from was better, and stays
-            learnt = _together([learnt, held_out])
+            learnt = together([learnt, held_out])
             yield self._fit(learnt, 2)
             scoring.keep_refitted()
         self._saving.keep(self.product)
@@ -96,7 +96,7 @@ class PixelTraining(Training):
                 if time.perf_counter() - told > TELL:
                     told = time.perf_counter()
                     yield Noted(self._seconds(), f"Looked at {seen:,} of {total:,} painted pixels.")
-            parts.append(_together(found) if found else None)
+            parts.append(together(found) if found else None)
         if parts[0] is None:
             raise InputError("Nothing is left to learn from; paint more, or set `validation` to 0.")
         return parts[0], parts[1]
@@ -150,9 +150,3 @@ class _PixelScoring(SegmentationScoring):
         """Keep the weights as they are now, with the scores of those before."""
         self._keep(self._record.best)
         self._record.scored_step = self._record.step
-
-
-def _together(parts: list[Pixels]) -> Pixels:
-    import torch
-
-    return torch.cat([features for features, _ in parts]), torch.cat([indices for _, indices in parts])

@@ -18,7 +18,7 @@ from ..imaging import Chain
 if TYPE_CHECKING:
     from .fit import Training
 
-__all__ = ["Preview", "Previewer", "Window"]
+__all__ = ["Preview", "Previewer", "Window", "middle"]
 
 SHARE = 0.07
 """Part of the time since the first step that previews may take."""
@@ -128,7 +128,7 @@ class Previewer:
         side = LARGEST if self._cost else SMALLEST
         if self._cost:
             side = int(np.clip(np.sqrt(SHARE * EVERY / self._cost), SMALLEST, LARGEST))
-        return Window(window.image, window.index, _middle(window.rows, side), _middle(window.columns, side))
+        return Window(window.image, window.index, middle(window.rows, side), middle(window.columns, side))
 
 
 def _widened(part: slice, size: int) -> tuple[slice, slice]:
@@ -137,6 +137,7 @@ def _widened(part: slice, size: int) -> tuple[slice, slice]:
     return slice(start, stop), slice(part.start - start, part.stop - start)
 
 
-def _middle(part: slice, side: int) -> slice:
+def middle(part: slice, side: int) -> slice:
+    """The middle of a part, at most `side` long."""
     spare = max(0, part.stop - part.start - side)
     return slice(part.start + spare // 2, part.stop - (spare - spare // 2))

@@ -41,9 +41,9 @@ def show_next_place(viewer: Viewer) -> tuple[int, ...]:
         None,
     )
     if not isinstance(layer, Image):
-        raise InputError("There is no uncertainty layer yet; segment with 'Uncertainty too' first.")
+        raise InputError("There is no uncertainty layer yet; segment with 'Uncertainty too', or paint live, first.")
     doubt = np.asarray(layer.data)
-    place = most_unsure(doubt, _painted(viewer, layer, doubt.shape), SIDE)
+    place = most_unsure(doubt, _painted(viewer, layer), SIDE)
     if place is None:
         raise InputError(f"Nothing in '{layer.name}' is unsure and not painted; segment again after some training.")
     world = np.asarray(layer.data_to_world(place))
@@ -59,12 +59,24 @@ def show_next_place(viewer: Viewer) -> tuple[int, ...]:
     return place
 
 
-def _painted(viewer: Viewer, layer: Image, shape: tuple[int, ...]) -> Any:
-    """Where labels of the same shape, that are no result, are not 0; None without such labels."""
+def _painted(viewer: Viewer, layer: Image) -> Any:
+    """Where labels of the same pixels, that are no result, are not 0; None without such labels.
+
+    The uncertainty may be of a part of what is painted.
+    """
     known = None
     for other in viewer.layers:
-        if not isinstance(other, Labels) or "kind" in layers.facts(other) or tuple(other.data.shape) != shape:
+        if not isinstance(other, Labels) or layers.facts(other).keys() & {"kind", "preview"} or other.multiscale:
             continue
-        painted = np.asarray(other.data) != 0
+        corners = [np.zeros(layer.ndim), np.array(layer.data.shape) - 1]
+        if other.ndim != layer.ndim:
+            continue
+        first, last = (np.asarray(other.world_to_data(layer.data_to_world(corner))) for corner in corners)
+        start = np.rint(first).astype(int)
+        same = np.allclose(first, start, atol=0.01) and np.allclose(last - first, corners[1], atol=0.01)
+        if not same or (start < 0).any() or (start + layer.data.shape > np.array(other.data.shape)).any():
+            continue
+        part = tuple(slice(at, at + size) for at, size in zip(start, layer.data.shape, strict=True))
+        painted = np.asarray(other.data[part]) != 0
         known = painted if known is None else known | painted
     return known

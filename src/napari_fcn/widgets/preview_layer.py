@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 from napari.layers import Image, Labels
 
 from . import layers
 
 if TYPE_CHECKING:
+    from napari.layers import Layer
     from napari.viewer import Viewer
 
     from ..training.preview import Preview
 
 __all__ = ["PreviewLayer"]
+
+Shown = TypeVar("Shown", Labels, Image)
 
 NAME = "preview"
 OPACITY = 0.45
@@ -23,10 +27,18 @@ class PreviewLayer:
     """A labels layer over a part of an image, beneath the labels that are painted.
 
     Somebody who removes it does not see it again in this training.
+
+    Parameters
+    ----------
+    viewer, name : where it is shown, and what it is called.
+    doubt : whether a layer of what is unsure goes with it, hidden at first.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, viewer: Viewer, name: str = NAME, *, doubt: bool = False) -> None:
         self._viewer = viewer
+        self._name = name
+        self._with_doubt = doubt
+        self._doubt: Image | None = None
         self._layer: Labels | None = None
         self._shown: Preview | None = None
 
@@ -49,24 +61,51 @@ class PreviewLayer:
         data = preview.labels if spatial.index("Y") < spatial.index("X") else preview.labels.T
         data = data.reshape([data.shape["YX".index(axis)] if axis in "YX" else 1 for axis in spatial])
         if self._layer is None:
-            self._layer = self._add(Labels(data, name=NAME, opacity=OPACITY, **geometry, **style), image)
+            made = Labels(data, name=self._name, opacity=OPACITY, **geometry, **style)
+            self._layer = self._add(made, image, {"preview": True})
             return
         # Both change before anything is drawn.
         self._layer.data = data
         self._layer.translate = geometry["translate"]
+        self._layer.colormap = style.get("colormap", self._layer.colormap)
+
+    def show_doubt(self, doubt: np.ndarray[Any, Any]) -> None:
+        """Show what is unsure in the window that was shown last, `(h, w)` in rows and columns."""
+        layer = self._layer
+        if not self._with_doubt or layer is None or self._shown is None or layer not in self._viewer.layers:
+            return
+        data = doubt if layer.data.shape[-2:] == doubt.shape else doubt.T
+        data = data.reshape(layer.data.shape)
+        if self._doubt is None:
+            geometry = layers.along(layer, range(layer.ndim))
+            made = Image(
+                data,
+                name=f"{self._name} uncertainty",
+                colormap="inferno",
+                contrast_limits=(0, 1),
+                opacity=0.6,
+                **geometry,
+            )
+            made.visible = False
+            self._doubt = self._add(made, layer, {"kind": "uncertainty"})
+        elif self._doubt in self._viewer.layers:
+            self._doubt.data = data
+            self._doubt.translate = layer.translate
 
     def remove(self) -> None:
         """Take the layer away, if it is still there."""
-        if self._layer is not None and self._layer in self._viewer.layers:
-            self._viewer.layers.remove(self._layer)
-        self._layer = self._shown = None
+        for layer in (self._layer, self._doubt):
+            if layer is not None and layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self._layer = self._shown = self._doubt = None
 
-    def _add(self, layer: Labels, image: Image) -> Labels:
-        layer.metadata[layers.KEY] = {"preview": True}
+    def _add(self, layer: Shown, under: Layer, note: dict[str, Any]) -> Shown:
+        """Insert a layer above another one, without taking the brush out of anybody's hand."""
+        layer.metadata[layers.KEY] = note
         layer.editable = False
         stack = self._viewer.layers
         selected, active = set(stack.selection), stack.selection.active
-        position = stack.index(image) + 1 if image in stack else len(stack)
+        position = stack.index(under) + 1 if under in stack else len(stack)
         stack.insert(position, layer)
         # Whoever paints goes on painting.
         stack.selection.clear()

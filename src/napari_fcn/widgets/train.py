@@ -14,6 +14,8 @@ from ..errors import InputError
 from ..options import options, split
 from . import layers, preferences
 from .curves import Curves
+from .live_job import LiveJob, Talk, class_colors
+from .painting import Painting
 from .panel import Work
 from .preview_layer import PreviewLayer
 from .script import Script, training_script
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Train"]
 
 START, AGAIN = "Train", "Start over"
+LIVE_SETTINGS = ("encoder", "weights", "seed", "device", "feature_memory")
+"""Settings, besides those of the data, that live mode has."""
 
 
 class Train(TrainForm):
@@ -57,7 +61,7 @@ class Train(TrainForm):
     def __init__(self, napari_viewer: Viewer) -> None:
         self._viewer = napari_viewer
         self._init: Segmenter | None = None
-        self._live = Live()
+        self._live: Live | Talk = Live()
         self._learnt: list[tuple[Image, Labels]] = []
         self._preview_layer = PreviewLayer(napari_viewer)
         self._continue_button = PushButton(
@@ -72,7 +76,12 @@ class Train(TrainForm):
             tooltip="Copy the Python and the command line that repeat this training;\n"
             "layers that are not in files are written to a folder that you choose",
         )
-        super().__init__(START, [self._save_button, self._script_button])
+        self._live_button = PushButton(
+            text="Live",
+            name="live_button",
+            tooltip="Segment the part that you see anew after every stroke, by a pixel head on the pretrained features",
+        )
+        super().__init__(START, [self._live_button, self._save_button, self._script_button])
         self._buttons.insert(1, self._continue_button)
         self._curves = Curves()
         self._curves.hide()
@@ -80,6 +89,59 @@ class Train(TrainForm):
         self._continue_button.clicked.connect(lambda: self.attempt(self.go_on))
         self._save_button.clicked.connect(lambda: self.attempt(self._save_clicked))
         self._script_button.clicked.connect(lambda: self.attempt(self._script_clicked))
+        self._live_button.clicked.connect(lambda: self.attempt(self.go_live))
+        self._painting = Painting(self._paint_paused, self._look)
+        self.native.destroyed.connect(self._painting.stop)
+
+    def go_live(self, **values: Any) -> Worker:
+        """Answer every stroke until cancelled; `wait` then returns the segmenter.
+
+        Raises
+        ------
+        InputError
+            If image or labels are missing or do not fit together.
+        """
+        for name, value in values.items():
+            getattr(self, name).value = value
+        return self._start(self._prepare_live)
+
+    def _prepare_live(self) -> Work:
+        pairs = self.pairs()
+        settings = {
+            name: value
+            for name, value in self._chosen_settings().items()
+            if name in LIVE_SETTINGS or name in options(DataConfig)
+        }
+        settings |= {
+            "axes": self._common_axes(pairs, settings.get("axes")),
+            "architecture": "pixel",
+            "transfer": "head",
+        }
+        names: dict[int, str] = {}
+        for _, labels in pairs:
+            names |= layers.class_names(labels)
+        image, labels = pairs[0]
+        job = LiveJob(
+            images=[layers.array(image) for image, _ in pairs],
+            names=names,
+            colors=class_colors(labels.colormap, [layers.snapshot(labels) for _, labels in pairs]),
+            pixel_size=layers.pixel_size(image, settings["axes"]),
+            settings=settings,
+        )
+        self._learnt, self._live = pairs, job.talk
+        self._curves.hide()
+        self._preview_layer.remove()
+        self._preview_layer = PreviewLayer(self._viewer, "live", doubt=True)
+        self._painting.start([labels for _, labels in pairs])
+        self._paint_paused()
+        self._look()
+        return Work(job.run, f"live training of a pixel head on '{image.name}'", self._offer)
+
+    def _paint_paused(self) -> None:
+        """Hand the labels as they are now to live mode."""
+        if isinstance(self._live, Talk):
+            self._live.labels = [layers.snapshot(labels) for _, labels in self._learnt]
+            self._live.version += 1
 
     def go_on(self, **values: Any) -> Worker:
         """Train the last result further, with the labels as they are now.
@@ -135,6 +197,7 @@ class Train(TrainForm):
         image = self._learnt[0][0]
         self._live = job.live
         self._preview_layer.remove()
+        self._preview_layer = PreviewLayer(self._viewer)
         self._curves.show_history(job.live.history)
         self._curves.show()
         self._look()
@@ -142,21 +205,26 @@ class Train(TrainForm):
         network = job.settings["architecture"] if job.init is None else job.init.model.architecture
         return Work(job.run, f"training of {network} on '{image.name}'", self._offer)
 
-    def show_detail(self, detail: Live) -> None:
+    def show_detail(self, detail: Live | Talk) -> None:
         """Draw the curves and the preview, and say what is seen now."""
-        self._curves.show_history(detail.history, detail.colors)
+        if isinstance(detail, Live):
+            self._curves.show_history(detail.history, detail.colors)
         self._look()
         preview = detail.preview
         stopping = self._worker is None or self._worker.stop.is_set()
-        if preview is None or not self.preview.value or stopping:
+        wanted = self.preview.value or isinstance(detail, Talk)
+        if preview is None or not wanted or stopping:
             return
         image, labels = self._learnt[preview.window.image]
         self._preview_layer.show(preview, image, self._axes_of(image), {"colormap": labels.colormap})
+        if isinstance(detail, Talk) and detail.doubt is not None:
+            self._preview_layer.show_doubt(detail.doubt)
 
     def _look(self) -> None:
         """Tell the training's thread which part of which image is seen."""
         self._live.window = None
-        if not self.preview.value or not self._preview_layer.wanted:
+        wanted = self.preview.value or isinstance(self._live, Talk)
+        if not wanted or not self._preview_layer.wanted:
             return
         for number, (image, _) in enumerate(self._learnt):
             if image not in self._viewer.layers or not image.visible:
@@ -170,8 +238,10 @@ class Train(TrainForm):
         super()._set_running(running)
         self._continue_button.enabled = not running and self.result is not None
         self._script_button.enabled = not running
+        self._live_button.enabled = not running
         self._run_button.text = START if self.result is None else AGAIN
         if not running:
+            self._painting.stop()
             self._preview_layer.remove()
             self._learnt = []
 
