@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from napari_fcn.config import ModelConfig
 from napari_fcn.models import NetworkSpec, build
-from napari_fcn.models.enlarged import QuickBlock, convolve_enlarged
+from napari_fcn.models.enlarged import QuickBlock, convolve_enlarged, use_transposed
 
 
 @pytest.mark.parametrize("skip_channels", [0, 3])
@@ -74,3 +74,15 @@ def test_names_are_those_of_smp() -> None:
     network = build(NetworkSpec(ModelConfig("unet", "resnet18", "none"), 3, 2))
     theirs = smp.Unet("resnet18", encoder_weights=None, classes=2)
     assert set(network.decoder.state_dict()) == set(theirs.decoder.state_dict())
+
+
+@pytest.mark.parametrize("architecture", ["unet", "unet++"])
+def test_a_transposed_convolution_computes_the_same(architecture: str) -> None:
+    torch.manual_seed(0)
+    network = build(NetworkSpec(ModelConfig(architecture, "classic", "none"), 1, 3)).double().eval()
+    images = torch.randn(1, 1, 70, 50, dtype=torch.float64)
+    with torch.inference_mode():
+        expected = network(images)
+        found = use_transposed(network)(images)
+    assert not torch.equal(found, expected)  # it went another way
+    torch.testing.assert_close(found, expected)

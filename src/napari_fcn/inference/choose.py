@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ..errors import OutputError
 from ..io.atomic import atomic
 from .engine import Engine
+from .memory import give_back
 from .ways import make_forward, possible_ways
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def choose_way(network: nn.Module, channels: int, engine: Engine, sample: Callab
         agreement[way] = float((labels == expected).float().mean())
         seconds[way] = min(_timed(lambda forward=forward: forward(window)) for _ in range(2))  # type: ignore[misc]
         del forward  # two networks at once would take twice the memory
+        give_back()
     best = min((way for way in ways if agreement[way] >= AGREEMENT), key=seconds.__getitem__)
     _remember(key, {"way": best, "ways": ways, "seconds": seconds, "agreement": agreement})
     return best

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
-import threading
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, MissingExtraError
+from ..errors import InputError
 from .engine import Engine
 from .tta import averaged
 
@@ -42,7 +39,7 @@ def possible_ways(engine: Engine) -> list[str]:
     short = engine.precision == "bfloat16"
     if short:
         ways.append("bfloat16")
-    if _has_openvino():
+    if importlib.util.find_spec("openvino") is not None:
         ways.append("openvino")
         if short:
             ways.append("openvino-bfloat16")
@@ -91,7 +88,9 @@ def _logits(network: nn.Module, channels: int, way: str, engine: Engine) -> Logi
     if way.startswith("openvino"):
         if engine.device != "cpu":
             raise InputError(f"`engine` {way!r} computes on the CPU. Got device {engine.device!r}; use device 'cpu'.")
-        return _openvino(network, channels, "bf16" if way.endswith("bfloat16") else "f32")
+        from .openvino_graph import OpenvinoLogits
+
+        return OpenvinoLogits(network, channels, "bf16" if way.endswith("bfloat16") else "f32")
     import torch
 
     quick: Any = folded(network, channels)
@@ -106,49 +105,5 @@ def _logits(network: nn.Module, channels: int, way: str, engine: Engine) -> Logi
         with engine.autocast():
             result: Tensor = quick(engine.put(images))
             return result
-
-    return compute
-
-
-def _has_openvino() -> bool:
-    return importlib.util.find_spec("openvino") is not None
-
-
-def _openvino(network: nn.Module, channels: int, precision: str) -> Logits:
-    """The network, converted from PyTorch; nothing is sent to anybody."""
-    import torch
-
-    from .fold import folded
-
-    if not _has_openvino():
-        raise MissingExtraError(
-            "The engine 'openvino' needs OpenVINO, which is not installed; install it with "
-            "pip install 'napari-fcn[openvino]'."
-        )
-    if "openvino" not in sys.modules:
-        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it would report each use
-    import openvino
-
-    quick = folded(network, channels)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about traced sizes, which are dynamic all the same
-        model = openvino.convert_model(
-            quick,
-            example_input=torch.zeros(1, channels, 256, 256),
-            input=[openvino.PartialShape([-1, channels, -1, -1])],
-        )
-    settings = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": precision,
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-    }
-    compiled = openvino.Core().compile_model(model, "CPU", settings)
-    own = threading.local()  # a request computes for one thread at a time
-
-    def compute(images: Tensor) -> Tensor:
-        if not hasattr(own, "request"):
-            own.request = compiled.create_infer_request()
-        found = own.request.infer({0: np.ascontiguousarray(images.numpy())}, share_inputs=True)
-        return torch.from_numpy(found[0].copy())
 
     return compute

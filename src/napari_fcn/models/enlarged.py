@@ -15,19 +15,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["QuickBlock", "convolve_enlarged", "quicken"]
+__all__ = ["QuickBlock", "convolve_enlarged", "quicken", "use_transposed"]
 
 
 class QuickBlock(nn.Module):
     """A block of smp's U-Net and U-Net++ decoders that enlarges by nearest neighbours, with its parameters and results.
 
     On other devices than the CPU, in exported programs, and where it does not enlarge exactly two times, it computes as
-    smp's does.
+    smp's does; where `transposed` is set, by a transposed convolution, see `use_transposed`.
 
     Parameters
     ----------
     block : the one that it replaces; its parts are taken over.
     """
+
+    transposed = False
 
     def __init__(self, block: Any) -> None:
         super().__init__()
@@ -46,7 +48,9 @@ class QuickBlock(nn.Module):
         convolution, *rest = self.conv1
         twice = height == 2 * features.shape[-2] and width == 2 * features.shape[-1]
         exported = torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        if features.device.type != "cpu" or exported or not twice:
+        if self.transposed and twice:
+            found = _convolve_transposed(features, convolution.weight, convolution.bias, skip)
+        elif features.device.type != "cpu" or exported or not twice:
             enlarged = functional.interpolate(features, size=(height, width), mode="nearest")
             if skip is not None:
                 enlarged = torch.cat([enlarged, skip], dim=1)
@@ -71,6 +75,18 @@ def quicken(blocks: nn.ModuleList | nn.ModuleDict, *, nested: bool = False) -> N
     kind = _QuickNestedBlock if nested else QuickBlock
     for name, block in list(blocks.named_children()):
         setattr(blocks, name, kind(block))
+
+
+def use_transposed(network: nn.Module) -> nn.Module:
+    """Let every `QuickBlock` of a network compute by a transposed convolution, also while a graph is recorded.
+
+    That is what compilers of graphs know, and it may be recorded at one size only: whether a block enlarges exactly two
+    times becomes part of the graph.
+    """
+    for module in network.modules():
+        if isinstance(module, QuickBlock):
+            module.transposed = True
+    return network
 
 
 def convolve_enlarged(
@@ -101,6 +117,16 @@ def convolve_enlarged(
     return result
 
 
+def _convolve_transposed(features: Tensor, weight: Tensor, bias: Tensor | None, skip: Tensor | None) -> Tensor:
+    """As `convolve_enlarged`, by a transposed convolution."""
+    channels = features.shape[1]
+    kernel = _transposed_kernel(weight[:, :channels])
+    found = functional.conv_transpose2d(features, kernel, bias, stride=2, padding=1)
+    if skip is None or not skip.shape[1]:
+        return found
+    return found + functional.conv2d(skip, weight[:, channels:], padding=1)
+
+
 def _four_kernels(weight: Tensor) -> Tensor:
     """`(F, C, 3, 3)` as `(4 F, C, 2, 2)`, for upper left, upper right, lower left and lower right pixels of a block.
 
@@ -113,6 +139,15 @@ def _four_kernels(weight: Tensor) -> Tensor:
         kernels.append(torch.stack([rows[..., 0], rows[..., 1] + rows[..., 2]], dim=3))
         kernels.append(torch.stack([rows[..., 0] + rows[..., 1], rows[..., 2]], dim=3))
     return torch.cat(kernels)
+
+
+def _transposed_kernel(weight: Tensor) -> Tensor:
+    """`(F, C, 3, 3)` as `(C, F, 4, 4)`: the weights of `_four_kernels`, those of each pixel of a block two apart."""
+    kernels = _four_kernels(weight)
+    found = weight.new_zeros(weight.shape[1], len(weight), 4, 4)
+    for (down, right), kernel in zip(_PLACES, kernels.chunk(4), strict=True):
+        found[:, :, 1 - down :: 2, 1 - right :: 2] = kernel.flip(2, 3).transpose(0, 1)
+    return found
 
 
 class _Interleave(torch.autograd.Function):
