@@ -61,5 +61,5 @@ def bytes_per_pixel(network: nn.Module, channels: int, side: int = 256) -> float
 
 def largest_tile(per_pixel: float, budget: float) -> int:
     """Side of the largest square tile that takes at most `budget` bytes."""
-    side = int(math.sqrt(budget / per_pixel)) // 32 * 32
+    side = int(math.sqrt(max(budget, 0) / per_pixel)) // 32 * 32
     return min(max(side, SMALLEST), LARGEST)

@@ -32,8 +32,8 @@ Forward = Callable[[npt.NDArray[np.float32]], "Tensor"]
 """Standardised windows `(N, C, h, w)` to class probabilities `(N, K, h, w)`, float32 on the CPU, to be changed."""
 
 READ_AHEAD = 2
-REMEMBERED = 6
-"""Results of tiles of one value that are kept."""
+REMEMBERED = 3
+"""Results of tiles of one value that are kept: of those at the left, in the middle and at the right of a row."""
 Name = tuple[Any, ...]
 
 

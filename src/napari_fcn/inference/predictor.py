@@ -20,6 +20,7 @@ from ..io.pieces import Frame, Sink
 from .ahead import Behind
 from .choose import choose_way, fingerprint
 from .engine import choose_engine
+from .memory import give_back
 from .predict import Region, most_likely, predict_window, uncertainty
 from .tiles import TileGrid, fitting_tile
 from .ways import make_forward, possible_ways
@@ -29,14 +30,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Output", "Predictor", "commit_rows"]
 
-BUDGET = 512e6
-"""Bytes for the features of the tiles under way, when nobody says how many and twice as much is free."""
+BUDGET = 650e6
+"""Bytes for the tiles and strips under way, when nobody says how many and twice as much is free."""
 SMALL = 512
 """Planes up to this size are one tile."""
 WORTH_MEASURING = 16_000_000
 """Pixels from which on it pays to find the fastest engine."""
 LARGEST_BATCH = 16
-WRITE_BEHIND = 3
+WRITE_BEHIND = 2
+PER_TILE, PER_COLUMN = 40, 768
+"""Bytes for each class and pixel of a tile, and for each pixel column of the image, that a run needs beside features:
+tiles on their way, rows that tiles share, chunks that are not complete."""
 
 Kind = Literal["labels", "probabilities", "uncertainty"]
 Window = tuple[int, slice, slice]
@@ -226,7 +230,9 @@ class Predictor:
             from .footprint import bytes_per_pixel, largest_tile
 
             budget = config.memory * 1e6 if config.memory else self._usual_budget()
-            per_pixel = bytes_per_pixel(self.network, planes.channels)
+            budget -= (PER_COLUMN + 4 * len(self.classes) * config.overlap) * planes.width
+            per_pixel = bytes_per_pixel(self.network, planes.channels) + PER_TILE * len(self.classes)
+            give_back()
             if config.tile_size is None:
                 tile_height = tile_width = max(largest_tile(per_pixel, budget), 2 * config.overlap)
             if accelerated:

@@ -18,10 +18,11 @@ from ..errors import InputError
 from ..options import options
 from . import layers, preferences
 from .fields import SettingBox, field, layer_field, slim
+from .live import LiveLayer, worth_watching
 from .next_place import show_next_place
 from .panel import Panel, Progress, Work, values
 from .script import Script, prediction_script
-from .segment_job import FolderJob, Part, Result, SegmentJob
+from .segment_job import FolderJob, Part, Result, SegmentJob, Watched, WatchedJob
 from .segment_layers import Target, show
 from .store import segmenters
 from .worker import Stop, Worker
@@ -87,6 +88,7 @@ class Segment(Panel):
         self._viewer = napari_viewer
         self._settings = options(PredictionConfig)
         self._guessed: tuple[Any, str] = (None, "")
+        self._watched: LiveLayer | None = None
         super().__init__(self._fields(), self._advanced_fields(), "Segment", self._further())
         self.load_button.clicked.connect(lambda: self.attempt(self._load_clicked))
         self.next_button.clicked.connect(lambda: self.attempt(lambda: show_next_place(self._viewer)))
@@ -187,6 +189,9 @@ class Segment(Panel):
         if images is None:
             return self._prepare_folder(trained, settings)
         targets = [self._target(image) for image in images]
+        wanted = frozenset(box for box in WANTED if getattr(self, box).value)
+        if self.scope.value == "layer" and not wanted and self._is_watched(targets[0], trained, settings):
+            return self._prepare_watched(images[0], targets[0], name, trained, settings)
         job = SegmentJob(
             images=[layers.array(image) for image in images],
             axes=[target.axes for target in targets],
@@ -194,7 +199,7 @@ class Segment(Panel):
             spacing=[layers.spacing(image, target.axes) for image, target in zip(images, targets, strict=True)],
             segmenter=trained,
             settings=settings,
-            wanted=frozenset(box for box in WANTED if getattr(self, box).value),
+            wanted=wanted,
         )
         what = f"'{images[0].name}'" if len(images) == 1 else f"{len(images)} layers"
         return Work(
@@ -202,6 +207,35 @@ class Segment(Panel):
             f"segmentation of {what}",
             partial(self._show, targets, name, trained, self.scope.value == "layers"),
         )
+
+    def _is_watched(self, target: Target, trained: Segmenter, settings: dict[str, Any]) -> bool:
+        """Whether labels are shown while they are made: they take long, and nothing has to see them whole."""
+        if not worth_watching([side.stop for side in target.key]):
+            return False
+        return target.into is None and settings["planes"] == "own" and not trained.postprocess
+
+    def _prepare_watched(
+        self, image: Image, target: Target, name: str, trained: Segmenter, settings: dict[str, Any]
+    ) -> Work:
+        seen = layers.visible_part(image, target.axes, self._viewer)
+        job = WatchedJob(layers.array(image), target.axes, seen, trained, settings)
+        shown = self._watched = LiveLayer(target, name, layers.class_style(trained.classes, trained.nodata_value))
+
+        def finish(outcome: Watched | None) -> tuple[Any, str]:
+            self._watched = None
+            if outcome is None:
+                return self.result, "Cancelled; no layer was changed."
+            shown.show(self._viewer, outcome.live, now=True)
+            if outcome.fraction < 1:
+                return shown.layer, f"Cancelled; {outcome.fraction:.0%} are segmented, in '{target.name} segmentation'."
+            return shown.layer, f"{shown.verb} '{shown.name}', made by '{name}'."
+
+        return Work(job.run, f"segmentation of '{image.name}'", finish)
+
+    def show_detail(self, detail: Any) -> None:
+        """Draw what is segmented so far."""
+        if self._watched is not None:
+            self._watched.show(self._viewer, detail)
 
     def script(self, folder: str | Path) -> Script:
         """The Python and the command line that repeat the segmentation of the whole layer `image`.
@@ -248,7 +282,8 @@ class Segment(Panel):
         into: Labels | None = None if several else self.into.value
         if into is not None:
             layers.check_labels(axes, image, into)
-        return Target(image.name, str(image.unique_id), axes, shape, layers.geometry(image, axes), part, into)
+        place = {name: image.metadata[name] for name in ("geo",) if part.whole and name in image.metadata}
+        return Target(image.name, str(image.unique_id), axes, shape, layers.geometry(image, axes), part, into, place)
 
     def _prepare_folder(self, trained: Segmenter, settings: dict[str, Any]) -> Work:
         source, target = str(self.source.value), str(self.target.value)

@@ -16,8 +16,9 @@ from .worker import Stop
 
 if TYPE_CHECKING:
     from ..segmenter import Segmenter
+    from .live import Live
 
-__all__ = ["FolderJob", "Part", "Result", "SegmentJob"]
+__all__ = ["FolderJob", "Part", "Result", "SegmentJob", "Watched", "WatchedJob"]
 
 Array = npt.NDArray[Any]
 MARGIN = 64
@@ -168,6 +169,68 @@ class SegmentJob:
             sides = [side for axis, side in zip(axes, spacing, strict=True) if axis != "T"]
             found[key] = instances(labels[key], values, depth=depth, spacing=sides)
         return found
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Labels under way or complete.
+
+    Attributes
+    ----------
+    live : where they are.
+    fraction : of the image that is segmented.
+    """
+
+    live: Live
+    fraction: float
+
+
+@dataclass(frozen=True)
+class WatchedJob:
+    """One image whose labels are shown while they are made, what is seen of it first; it need not fit the memory.
+
+    Attributes
+    ----------
+    image, axes : what is segmented.
+    seen : index along the axes that are walked through, rows and columns; None where nothing is.
+    segmenter, settings : what segments, and how.
+    """
+
+    image: Any
+    axes: str
+    seen: tuple[tuple[int, ...], slice, slice] | None
+    segmenter: Segmenter
+    settings: Mapping[str, Any]
+
+    def run(self, stop: Stop) -> Generator[Progress, None, Watched | None]:
+        """Segment, in the worker's thread; what there is when it was told to stop."""
+        from ..inference.predictor import Output
+        from .live import Live
+
+        yield Progress(None, "Preparing…")
+        predictor = self.segmenter.predictor(self.image, self.axes, **self.settings)
+        frame = predictor.frame
+        live = Live(frame, self.segmenter.classes.dtype)
+        outputs = [Output("labels", live)]
+        first = None
+        if self.seen is not None:
+            index, rows, columns = self.seen
+            first = frame.planes.index(index), rows, columns
+        regions = predictor.regions(first)
+        done, fraction = 0, 0.0
+        pixels = len(frame.planes) * frame.height * frame.width
+        try:
+            while not stop.is_set():
+                region = next(regions, None)
+                if region is None:
+                    return Watched(live, 1.0)
+                predictor.give(outputs, region)
+                done += (region.rows.stop - region.rows.start) * (region.columns.stop - region.columns.start)
+                fraction = done / pixels
+                yield Progress(fraction, f"{fraction:.0%} segmented", live)
+        finally:
+            regions.close()  # type: ignore[attr-defined]
+        return Watched(live, fraction) if fraction else None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class Target:
     whole : where it lies, from `layers.geometry`.
     part : what was segmented of it.
     into : a labels layer over the whole image to write into.
+    place : what the image's metadata say of its place on Earth, for labels over the whole image; else nothing.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Target:
     whole: dict[str, Any]
     part: Part
     into: Labels | None = None
+    place: dict[str, Any] = field(default_factory=dict)
 
     @property
     def spatial(self) -> str:
@@ -100,6 +102,7 @@ def _show_labels(
     layer = _own_layer(viewer, Labels, facts, labels.ndim)
     if layer is None:
         layer = Labels(labels, name=f"{target.name} {kind}", **geometry, **style)
+        layer.metadata.update(target.place)
         layer.metadata[layers.KEY] = facts
         layer = viewer.add_layer(layer)
         verb = "Added"
