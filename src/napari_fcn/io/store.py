@@ -30,7 +30,8 @@ __all__ = ["StoreSink", "partial_folder"]
 SIDE = 512
 """Side of the chunks of labels in pixels; whole rows of them are finished together."""
 
-
+DIRECTIONS_FOLDER = "directions"
+"""In the folder of the pieces: what a stack's three directions have given so far, with a journal of its own."""
 WORTH_KEEPING = 2
 """Rows of tiles from which on the pieces of a run that was stopped are kept."""
 
@@ -194,7 +195,7 @@ class StoreSink:
     def abort(self) -> None:
         """Keep the pieces for a run that goes on, if they are more than one row of tiles; else leave nothing."""
         self._pieces.clear()
-        if self._noted < WORTH_KEEPING:
+        if self._noted < WORTH_KEEPING and not (self.folder / DIRECTIONS_FOLDER / "journal").exists():
             shutil.rmtree(self.folder, ignore_errors=True)
             for folder in reversed(self._made):
                 with contextlib.suppress(OSError):
