@@ -473,8 +473,8 @@ class PredictionConfig(Config):
     )
     memory: float | None = option(
         None,
-        "megabytes for the tiles and strips under way, which decide how large tiles are; 650 when not given, less where "
-        "less is free",
+        "megabytes for the tiles and strips under way, which decide how large tiles are; 600 when not given, less "
+        "where less is free",
         kind="number",
         minimum=16,
         advanced=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ from ..options import option
 from .filter import LabelFilter, Scene, filter_class
 from .regions import values_of
 
-__all__ = ["Watershed"]
+__all__ = ["Watershed", "parted"]
 
 
 @filter_class("watershed", summary="number the objects, and part those that touch at their waists")
@@ -42,7 +43,7 @@ class Watershed(LabelFilter):
             inside = labels == value
             if scene.kept is not None:
                 inside &= ~scene.kept
-            objects = self._part(inside)
+            objects = parted(inside, self.depth)
             sizes = np.bincount(objects.ravel())
             stays = sizes >= self.size
             stays[0] = False
@@ -51,16 +52,27 @@ class Watershed(LabelFilter):
             total += int(stays.sum())
         return result
 
-    def _part(self, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-        from skimage.morphology import local_maxima, reconstruction
-        from skimage.segmentation import watershed
 
-        if inside.all():
-            return np.ones(inside.shape, np.int32)
-        distance = ndimage.distance_transform_edt(inside)
-        # Far below all objects, so that a small one, less high than `depth`, is a maximum of its own.
-        landscape = np.where(inside, distance, -10 * self.depth - 1)
-        lowered = reconstruction(landscape - self.depth, landscape, method="dilation")
-        centres, _ = ndimage.label(local_maxima(lowered) & inside, np.ones((3,) * inside.ndim))
-        parted: npt.NDArray[np.int32] = watershed(-distance, centres, mask=inside)
-        return parted
+def parted(
+    inside: npt.NDArray[np.bool_], depth: float = 1.0, spacing: Sequence[float] | None = None
+) -> npt.NDArray[np.int32]:
+    """Number the connected parts of a mask from 1 up, and part them at their waists, see `Watershed`.
+
+    Parameters
+    ----------
+    inside : `(Y, X)` or `(Z, Y, X)`; the image's edge is no outline.
+    depth : how much narrower a waist must be, in units of `spacing`.
+    spacing : pixel sides along each axis; 1 when None.
+    """
+    from skimage.morphology import local_maxima, reconstruction
+    from skimage.segmentation import watershed
+
+    if inside.all():
+        return np.ones(inside.shape, np.int32)
+    distance = ndimage.distance_transform_edt(inside, sampling=spacing)
+    # Far below all objects, so that a small one, less high than `depth`, is a maximum of its own.
+    landscape = np.where(inside, distance, -10 * depth - 1)
+    lowered = reconstruction(landscape - depth, landscape, method="dilation")
+    centres, _ = ndimage.label(local_maxima(lowered) & inside, np.ones((3,) * inside.ndim))
+    found: npt.NDArray[np.int32] = watershed(-distance, centres, mask=inside)
+    return found

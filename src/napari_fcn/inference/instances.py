@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+
+from ..imaging.objects import parted
 
 __all__ = ["instances"]
 
@@ -37,24 +38,12 @@ def instances(
     >>> instances(np.array([[1, 1, 0, 1, 0, 2]]), values=(1, 2)).tolist()
     [[1, 1, 0, 2, 0, 3]]
     """
-    from skimage.morphology import local_maxima, reconstruction
-    from skimage.segmentation import watershed
-
     found = np.zeros(labels.shape, np.int32)
     total = 0
     for value in values:
-        # A frame of background, so that an object that fills the image has an outline too.
-        inside = np.pad(labels == value, 1)
-        if not inside.any():
-            continue
-        distance = ndimage.distance_transform_edt(inside, sampling=spacing)
-        # Far below all objects, so that a small one, less high than `depth`, is a maximum of its own.
-        landscape = np.where(inside, distance, -10 * depth - 1)
-        lowered = reconstruction(landscape - depth, landscape, method="dilation")
-        maxima = local_maxima(lowered)
-        centres, _ = ndimage.label(maxima & inside, np.ones((3,) * inside.ndim))
-        parts = watershed(-distance, centres, mask=inside)
-        objects = parts[(slice(1, -1),) * inside.ndim]
-        found[objects > 0] = objects[objects > 0] + total
-        total = int(found.max(initial=total))
+        inside = labels == value
+        if inside.any():
+            objects = parted(inside, depth, spacing)
+            found[inside] = objects[inside] + total
+            total = int(found.max(initial=total))
     return found

@@ -1,8 +1,8 @@
 """A network computed by OpenVINO: a graph of its own for each size of tiles.
 
-Recording a graph follows one image through the network, and whatever depends on that image's size, such as padding, stays
-as it was. So each size has its graph, which also lets OpenVINO plan its memory and join operations: of tiles of 1056
-pixels it needs less than half the memory, and a third less time, than with one graph for all sizes.
+Recording a graph follows one image through the network, and whatever depends on that image's size, such as padding,
+stays as it was. So each size has its graph, which also lets OpenVINO plan its memory and join operations: for tiles of
+1056 pixels it needs less than half the memory, and a third less time, than with one graph for all sizes.
 """
 
 from __future__ import annotations

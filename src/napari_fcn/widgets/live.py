@@ -61,9 +61,7 @@ class Live:
         folder = tempfile.mkdtemp(prefix="napari-fcn-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._frames = [frame]
-        while max(self._frames[-1].height, self._frames[-1].width) > (
-            SMALLEST if len(self._frames) > 1 else ONE_LEVEL
-        ):
+        while max(self._frames[-1].height, self._frames[-1].width) > (SMALLEST if len(self._frames) > 1 else ONE_LEVEL):
             last = self._frames[-1]
             halved = [-(-size // 2) if a in "YX" else size for size, a in zip(last.shape, last.axes, strict=True)]
             self._frames.append(Frame(halved, last.axes))
