@@ -8,7 +8,7 @@ import gc
 import sys
 from collections.abc import Callable
 
-__all__ = ["give_back"]
+__all__ = ["give_back", "trim"]
 
 
 def give_back() -> None:
@@ -18,7 +18,7 @@ def give_back() -> None:
     twice.
     """
     gc.collect()
-    _trim()
+    trim()
 
 
 @functools.cache
@@ -33,7 +33,8 @@ def _trimmer() -> Callable[[int], int] | None:
     return found
 
 
-def _trim() -> None:
-    trim = _trimmer()
-    if trim is not None:
-        trim(0)
+def trim() -> None:
+    """Return what was freed, without looking for what could be."""
+    found = _trimmer()
+    if found is not None:
+        found(0)

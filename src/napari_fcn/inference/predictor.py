@@ -20,7 +20,7 @@ from ..io.pieces import Frame, Sink
 from .ahead import Behind
 from .choose import choose_way, fingerprint
 from .engine import choose_engine
-from .memory import give_back
+from .memory import give_back, trim
 from .predict import Region, most_likely, predict_window, uncertainty
 from .tiles import TileGrid, fitting_tile
 from .ways import make_forward, possible_ways
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Output", "Predictor", "commit_rows"]
 
-BUDGET = 600e6
+BUDGET = 550e6
 """Bytes for the tiles and strips under way, when nobody says how many and twice as much is free."""
 SMALL = 512
 """Planes up to this size are one tile."""
@@ -165,6 +165,7 @@ class Predictor:
                     rows, columns = region.rows, region.columns
                     if columns.stop == width:
                         behind.do(commit_rows, outputs, plane, rows.stop)
+                        trim()
                     part = rows.start * width + (rows.stop - rows.start) * columns.stop
                     yield (plane + part / (height * width)) / len(self.planes)
 
