@@ -129,6 +129,21 @@ def test_every_architecture_with_the_encoder_starts_from_the_file(
     torch.testing.assert_close(segmenter.network.encoder.state_dict()[first], own[first], atol=1e-4, rtol=0)
 
 
+def test_a_segmenter_of_the_same_network_starts_from_the_decoder_too(tissue: list[np.ndarray], tmp_path: Path) -> None:
+    file = str(fcn.pretrain(tissue, **SMALL, steps=2).save(tmp_path / "encoder.safetensors"))
+    labels = (tissue[0] > 128).astype(np.uint8)
+    common = {"architecture": "autoencoder", "weights": file, **SMALL, "steps": 1}
+    same = fcn.prepare_training(tissue[0], labels, **common, transfer="head")
+    assert "The decoder starts from the file's too." in same.notes
+    learnt = fcn.Autoencoder.load(file).network.state_dict()
+    own = same.network.state_dict()
+    assert all(torch.equal(own[name], learnt[name]) for name in own if not name.startswith("head."))
+    other = fcn.prepare_training(tissue[0], labels, **{**common, "code": 8})
+    assert any("random values, because the file's is another one: depth 2, code 16" in note for note in other.notes)
+    with pytest.raises(InputError, match="this decoder starts from random values"):
+        fcn.prepare_training(tissue[0], labels, **{**common, "code": 8}, transfer="head")
+
+
 def test_it_starts_from_imagenet_where_that_is_wanted(tissue: list[np.ndarray]) -> None:
     options = {**SMALL, "encoder": "tf_efficientnet_lite0", "weights": "imagenet"}
     training = fcn.prepare_pretraining(tissue, **options, steps=1, rate=1e-8)

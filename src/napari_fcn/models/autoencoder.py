@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..registry import architectures, upsampling
 from .encoders import make_encoder
+from .weights_file import is_file_name, read_document, read_tensors
 
 if TYPE_CHECKING:
+    from ..config import ModelConfig
     from .base import Network
     from .build import NetworkSpec
+    from .decoders import CodeDecoder
 
-__all__ = ["autoencoder"]
+__all__ = ["autoencoder", "decoder_note"]
 
 
 @architectures.register(
@@ -37,6 +40,8 @@ def autoencoder(spec: NetworkSpec, weights_name: str) -> Network:
     each. Everything that reaches the output has gone through the code, but for the places of maxima that max
     unpooling takes. With as many outputs as channels it reconstructs images, with a score for each class it segments
     them: then it is the encoder-decoder of Noh, Hong and Han 2015 and, with max unpooling, of SegNet.
+
+    Of a file that an autoencoder was saved in, the decoder is taken too, when its depth, code and upsampling are these.
     """
     from torch import nn
 
@@ -61,4 +66,35 @@ def autoencoder(spec: NetworkSpec, weights_name: str) -> Network:
         int(model.code or encoder.out_channels[-1]),
         lambda i, o: operator.target(i, o, 2, model.upsampling_kernel),
     )
+    if is_file_name(weights_name):
+        decoder.learnt = _take_over(decoder, weights_name)
     return Network(encoder, decoder, nn.Conv2d(decoder.widths[0], spec.classes, 3, padding=1), stride=2**depth)
+
+
+def decoder_note(network: Network, model: ModelConfig) -> str | None:
+    """A sentence about where the decoder of an autoencoder that starts from an autoencoder's file comes from."""
+    if model.architecture != "autoencoder" or not is_file_name(model.weights):
+        return None
+    document = read_document(model.weights)
+    if document.get("what") != "autoencoder":
+        return None
+    if network.decoder.learnt:
+        return "The decoder starts from the file's too."
+    names = ("depth", "code", "upsampling")
+    settings = ", ".join(f"{name} {document['model'].get(name)}" for name in names)
+    return f"The decoder starts from random values, because the file's is another one: {settings}."
+
+
+def _take_over(decoder: CodeDecoder, weights_name: str) -> bool:
+    """Fill a decoder from an autoencoder's file, when all of it is there and means the same; whether it did."""
+    document = read_document(weights_name)
+    if document.get("what") != "autoencoder" or document.get("code") == "sigmoid":
+        return False
+    learnt = read_tensors(weights_name)
+    wanted = decoder.state_dict()
+    found = {name: learnt.get(f"decoder.{name}") for name in wanted}
+    taken = {name: tensor for name, tensor in found.items() if tensor is not None}
+    if any(name not in taken or taken[name].shape != tensor.shape for name, tensor in wanted.items()):
+        return False
+    decoder.load_state_dict(taken)
+    return True

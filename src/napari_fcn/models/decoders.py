@@ -101,6 +101,7 @@ class CodeDecoder(nn.Module):
     widths : channels of the decoder's levels, fine to coarse: the encoder's, but for levels where it has next to none.
     log_variance : makes the logarithm of the code's variance, for a variational autoencoder; else None.
     squash : what the code goes through.
+    learnt : whether its values come from an autoencoder.
 
     Notes
     -----
@@ -113,6 +114,7 @@ class CodeDecoder(nn.Module):
         self.to_code = nn.Conv2d(channels[-1], code, 1)
         self.log_variance: nn.Conv2d | None = None
         self.squash: nn.Module = nn.Identity()
+        self.learnt = False
         self.from_code = Convolution(code, channels[-1], 1)
         pairs = list(itertools.pairwise([*self.widths, channels[-1]]))
         self.upsampling = nn.ModuleList(operator(coarse, fine) for fine, coarse in pairs)

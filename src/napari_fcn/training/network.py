@@ -9,6 +9,7 @@ from ..config import ModelConfig, TrainingConfig
 from ..data.examples import Examples
 from ..errors import InputError
 from ..models import NetworkSpec, build
+from ..models.autoencoder import decoder_note
 from ..registry import architectures
 from .random_numbers import seeded
 from .start import builds_pretrained, start_from
@@ -56,6 +57,10 @@ def starting_network(
         start = start_from(network, spec, examples.classes, init)
         encoder, decoder = encoder or start.encoder_taken, decoder or start.decoder_taken
         notes += start.notes
+    else:
+        decoder = decoder or bool(getattr(network.decoder, "learnt", False))
+        note = decoder_note(network, model)
+        notes += (note,) if note else ()
     stages = len(network.stages()) if config.freeze_stages else 0
     suited = suited_to(config, encoder=encoder, decoder=decoder, stages=stages)
     if suited.transfer != config.transfer:
