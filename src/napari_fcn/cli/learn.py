@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import tempfile
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import DataConfig, ModelConfig, TrainingConfig
-from ..errors import FcnError, InputError, OutputError
-from ..io import check_output
+from ..errors import InputError
 from ..losses.class_weights import check_class_weights
 from ..options import split
-from .console import interrupts, say, show
-from .follow import check_report, follow, panels
+from .follow import check_report, panels
 from .inputs import LabelledFiles, find_pairs, read_pairs
+from .keeping import Telling, check_run_folder, learn, product_path
 from .options import given_settings
 
 if TYPE_CHECKING:
-    from ..training import Training
-    from ..training.run_folder import Savable
+    from ..segmenter import Segmenter
+    from ..training import Event, Finished, Training
 
-__all__ = ["Source", "autoencoder_path", "save_anyway", "train"]
+__all__ = ["Source", "train"]
 
 PATHS = ("images", "labels", "validation", "output")
 PREVIEWED, VARIATIONS = 4, 5
@@ -90,60 +89,34 @@ def train(arguments: Namespace) -> int:
     source = Source.of(arguments)
     if "output" not in source.paths:
         raise InputError("--output MODEL.safetensors is needed: where the segmenter goes.")
-    if arguments.run_dir and arguments.resume:
-        raise InputError("Give only one of --run-dir, for a new training, and --resume, to go on with one.")
-    output = _segmenter_path(source.paths["output"], arguments.overwrite)
+    check_run_folder(arguments)
+    output = product_path(source.paths["output"], arguments.overwrite, "A segmenter")
     for picture in (arguments.report, arguments.preview):
         check_report(picture, arguments.overwrite)
     data, more = source.read()
     training = source.prepare(data, more, run_dir=arguments.run_dir, resume=arguments.resume)
-    if not training.workers.is_first:  # the first process of several tells and writes
-        for _ in training.run():
-            pass
-        return 0
-    if arguments.preview:
+    if arguments.preview and training.workers.is_first:
         _preview(training, arguments.preview)
-    with interrupts() as interrupted:  # until what was learnt is on the disk
-        try:
-            events = follow(training, interrupted)
-        except FcnError:
-            if training.result is not None and training.result.best_step:
-                save_anyway(training.segmenter(), output, arguments.overwrite)
-                say(f"napari-fcn: What was learnt before is in {output}.")
-            raise
-        result = training.result
-        if result is None or not result.steps:
-            say("napari-fcn: Stopped before the first step; nothing was written.")
-            return 130
-        segmenter = training.segmenter()
-        save_anyway(segmenter, output, arguments.overwrite)
-        document = {
-            "steps": result.steps,
-            "seconds": round(result.seconds, 3),
-            "best_step": result.best_step,
-            "scores": None if result.best is None else result.best.to_json(),
-            "start_scores": None if result.start is None else result.start.to_json(),
-            "majority_scores": None if result.majority is None else result.majority.to_json(),
-            "summary": result.summary,
-            "output": str(output),
-        }
-        if arguments.report:
-            from ..report import training_report
-            from ..training import RunFolder
 
-            if arguments.resume:  # the curve begins where the training did
-                events = RunFolder.open(arguments.resume).events()
-            shown = more or data
-            examples = panels(segmenter, shown.names, shown.images, shown.labels, shown.axes)
-            training_report(arguments.report, events, examples, segmenter.classes)
-            document["report"] = arguments.report
-        stopped = interrupted()
-    where = f"{'Stopped; what was learnt is' if stopped else 'The segmenter is'} in {output}."
-    scores = "" if result.best is None else f"{result.best}\n"
-    show(document, f"{scores}{result.summary}\n{where}", arguments.json)
-    if stopped and arguments.json:
-        say(where)
-    return 130 if stopped else 0
+    def report(segmenter: Segmenter, events: Sequence[Event]) -> None:
+        from ..report import training_report
+        from ..training import RunFolder
+
+        if arguments.resume:  # the curve begins where the training did
+            events = RunFolder.open(arguments.resume).events()
+        shown = more or data
+        examples = panels(segmenter, shown.names, shown.images, shown.labels, shown.axes)
+        training_report(arguments.report, events, examples, segmenter.classes)
+
+    def text(segmenter: Segmenter, result: Finished) -> tuple[str, str]:
+        return "" if result.best is None else str(result.best), ""
+
+    return learn(training, output, arguments, Telling("segmenter", _scores, text, report))
+
+
+def _scores(result: Finished) -> dict[str, Any]:
+    found = {"scores": result.best, "start_scores": result.start, "majority_scores": result.majority}
+    return {name: None if scores is None else scores.to_json() for name, scores in found.items()}
 
 
 def _preview(training: Training, path: str) -> None:
@@ -153,28 +126,3 @@ def _preview(training: Training, path: str) -> None:
     sampler = training.sampler
     rows = [(sampler.plain((0, n)), sampler.variations((0, n), VARIATIONS)) for n in range(PREVIEWED)]
     augmentation_picture(path, rows, training.examples.classes)
-
-
-def _segmenter_path(path: str, overwrite: bool, what: str = "A segmenter") -> Path:
-    output = Path(path)
-    if output.suffix != ".safetensors":
-        raise OutputError(
-            f"{what} is saved as a .safetensors file. Got {path!r}; use {output.stem or 'model'}.safetensors."
-        )
-    check_output(output, overwrite)
-    return output
-
-
-def autoencoder_path(path: str, overwrite: bool) -> Path:
-    """Where an autoencoder goes; `OutputError` when it cannot."""
-    return _segmenter_path(path, overwrite, "An autoencoder")
-
-
-def save_anyway(product: Savable, output: Path, overwrite: bool) -> None:
-    """Save, and when the place has become full or read-only meanwhile, save elsewhere: the training is not lost."""
-    try:
-        product.save(output, overwrite=overwrite)
-    except OutputError as error:
-        elsewhere = Path(tempfile.mkdtemp(prefix="napari-fcn-")) / output.name
-        product.save(elsewhere)
-        raise OutputError(f"{str(error).rstrip('.')}; what was learnt is in {str(elsewhere)!r} instead.") from None

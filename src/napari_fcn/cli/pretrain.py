@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import DataConfig, ModelConfig
-from ..errors import FcnError, InputError
+from ..errors import InputError
 from ..io import ImageFile, find_files, read_image
 from ..options import options
 from ..pretraining_config import MODEL_SETTINGS, PretrainingConfig, split_pretraining
-from .console import interrupts, say, show
-from .follow import check_report, follow
+from .follow import check_report
 from .inputs import common_nodata
-from .learn import autoencoder_path, save_anyway
+from .keeping import Telling, check_run_folder, learn, product_path
 from .options import add_setting, given_settings
 
 if TYPE_CHECKING:
-    from ..training import Event
+    from ..autoencoder import Autoencoder
+    from ..training import Event, Finished
 
 __all__ = ["add_options", "pretrain"]
 
@@ -57,10 +57,9 @@ def pretrain(arguments: Namespace) -> int:
     for name, option in (("images", "--images PATH"), ("output", "--output ENCODER.safetensors")):
         if name not in paths:
             raise InputError(f"{option} is needed; only --resume DIR knows it by itself.")
-    if arguments.run_dir and arguments.resume:
-        raise InputError("Give only one of --run-dir, for a new training, and --resume, to go on with one.")
+    check_run_folder(arguments)
     split_pretraining(settings)  # before files are read
-    output = autoencoder_path(paths["output"], arguments.overwrite)
+    output = product_path(paths["output"], arguments.overwrite, "An autoencoder")
     check_report(arguments.report, arguments.overwrite)
     measured = find_files(paths["validation"]) if "validation" in paths else []
     kept = {path.resolve() for path in measured}
@@ -81,44 +80,19 @@ def pretrain(arguments: Namespace) -> int:
         paths={name: str(Path(path).expanduser().absolute()) for name, path in paths.items()},
         **settings,
     )
-    if not training.workers.is_first:
-        for _ in training.run():
-            pass
-        return 0
-    with interrupts() as interrupted:  # until what was learnt is on the disk
-        try:
-            events = follow(training, interrupted)
-        except FcnError:
-            if training.result is not None and training.result.best_step:
-                save_anyway(training.autoencoder(), output, arguments.overwrite)
-                say(f"napari-fcn: What was learnt before is in {output}.")
-            raise
-        result = training.result
-        if result is None or not result.steps:
-            say("napari-fcn: Stopped before the first step; nothing was written.")
-            return 130
-        autoencoder = training.autoencoder()
-        save_anyway(autoencoder, output, arguments.overwrite)
-        document = {
-            "steps": result.steps,
-            "seconds": round(result.seconds, 3),
-            "best_step": result.best_step,
-            "loss": result.best_loss,
-            "start_loss": result.start_loss,
-            "mean_loss": result.mean_loss,
-            "summary": result.summary,
-            "output": str(output),
-        }
-        if arguments.report:
-            _report(arguments, events, autoencoder, more or files, settings)
-            document["report"] = arguments.report
-        stopped = interrupted()
-    where = f"{'Stopped; what was learnt is' if stopped else 'The autoencoder is'} in {output}."
-    use = f"napari-fcn train --encoder {autoencoder.model.encoder} --weights {output} ... starts from it."
-    show(document, f"{result.summary}\n{where}\n{use}", arguments.json)
-    if stopped and arguments.json:
-        say(where)
-    return 130 if stopped else 0
+
+    def report(autoencoder: Autoencoder, events: Sequence[Event]) -> None:
+        _report(arguments, events, autoencoder, more or files, settings)
+
+    def text(autoencoder: Autoencoder, result: Finished) -> tuple[str, str]:
+        use = f"napari-fcn train --encoder {autoencoder.model.encoder} --weights {output} ... starts from it."
+        return "", use
+
+    return learn(training, output, arguments, Telling("autoencoder", _losses, text, report))
+
+
+def _losses(result: Finished) -> dict[str, Any]:
+    return {"loss": result.best_loss, "start_loss": result.start_loss, "mean_loss": result.mean_loss}
 
 
 def _source(arguments: Namespace) -> tuple[dict[str, str], dict[str, Any]]:
