@@ -125,22 +125,29 @@ def table(results: Results) -> None:
     """Mean IoU of each start, median over the seeds, and the difference from random values of the same seed."""
     rows = rows_of(results)
     for folder in dict.fromkeys(row["set"] for row in rows):
-        print(f"\n{folder}\n\n| start | labelled | mean IoU, median (each seed) | more than random, median |")
-        print("|---|---|---|---|")
-        for start in dict.fromkeys(row["start"] for row in rows if row["set"] == folder):
+        print(f"\n{folder}\n\n| network | start | labelled | mean IoU, median (each seed) | more than random, median |")
+        print("|---|---|---|---|---|")
+        for network, start in starts_of(rows):
             for count in sorted({row["labelled"] for row in rows if row["set"] == folder}):
-                mine = {r["seed"]: r["score"] for r in _pick(rows, folder, start, count)}
-                random = {r["seed"]: r["score"] for r in _pick(rows, folder, "none", count)}
+                mine = {r["seed"]: r["score"] for r in _pick(rows, folder, network, start, count)}
+                random = {r["seed"]: r["score"] for r in _pick(rows, folder, network, "none", count)}
                 if not mine:
                     continue
                 each = ", ".join(f"{mine[seed]:.3f}" for seed in sorted(mine))
                 gains = [mine[seed] - random[seed] for seed in mine if seed in random]
-                gain = f"{np.median(gains):+.3f}" if gains else ""
-                print(f"| {start} | {count} | {np.median(list(mine.values())):.3f} ({each}) | {gain} |")
+                gain = f"{np.median(gains):+.3f}" if gains and start != "none" else ""
+                print(f"| {network} | {start} | {count} | {np.median(list(mine.values())):.3f} ({each}) | {gain} |")
 
 
-def _pick(rows: list[dict[str, Any]], folder: str, start: str, count: int) -> list[dict[str, Any]]:
-    return [r for r in rows if (r["set"], r["start"], r["labelled"]) == (folder, start, count)]
+def starts_of(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Networks, each with the starts that were measured."""
+    found = dict.fromkeys((row["architecture"], row["start"]) for row in rows)
+    return sorted(found, key=lambda pair: pair[0] != "unet")
+
+
+def _pick(rows: list[dict[str, Any]], folder: str, network: str, start: str, count: int) -> list[dict[str, Any]]:
+    keys = ("set", "architecture", "start", "labelled")
+    return [r for r in rows if tuple(r[key] for key in keys) == (folder, network, start, count)]
 
 
 def draw(results: Results, path: Path) -> None:
@@ -149,22 +156,25 @@ def draw(results: Results, path: Path) -> None:
 
     rows = rows_of(results)
     folders = list(dict.fromkeys(row["set"] for row in rows))
-    figure = Figure(figsize=(3.8 * len(folders), 3.4), layout="constrained", dpi=110)
+    figure = Figure(figsize=(3.6 * len(folders) + 1.8, 3.4), layout="constrained", dpi=110)
     places = figure.subplots(1, len(folders), squeeze=False)[0]
-    starts = list(dict.fromkeys(row["start"] for row in rows))
     for place, folder in zip(places, folders, strict=True):
-        for number, start in enumerate(starts):
-            counts = sorted({r["labelled"] for r in rows if (r["set"], r["start"]) == (folder, start)})
-            colour = "0.5" if start == "none" else f"C{number}"
-            medians = [np.median([r["score"] for r in _pick(rows, folder, start, count)]) for count in counts]
-            place.plot(counts, medians, color=colour, label=start, marker="o", markersize=3)
-            for count in counts:
-                scores = [r["score"] for r in _pick(rows, folder, start, count)]
-                place.scatter([count] * len(scores), scores, color=colour, s=8, alpha=0.5)
+        colours = {start: f"C{n}" for n, start in enumerate(dict.fromkeys(start for _, start in starts_of(rows)))}
+        for network, start in starts_of(rows):
+            found = {count: _pick(rows, folder, network, start, count) for count in (1, 2, 4)}
+            scores = {count: [r["score"] for r in mine] for count, mine in found.items() if mine}
+            colour, style = "0.4" if start == "none" else colours[start], "-" if network == "unet" else ":"
+            name = "random values" if start == "none" else start
+            label = name if network == "unet" else f"{name}, network {network}"
+            medians = [np.median(mine) for mine in scores.values()]
+            place.plot(list(scores), medians, style, color=colour, label=label, marker="o", markersize=3)
+            for count, mine in scores.items():
+                place.scatter([count] * len(mine), mine, color=colour, s=8, alpha=0.5)
         place.set(title=folder, xlabel="labelled images", xscale="log", xticks=[1, 2, 4], xticklabels=["1", "2", "4"])
+        place.minorticks_off()
         place.spines[["top", "right"]].set_visible(False)
     places[0].set_ylabel("mean IoU on unseen images")
-    places[-1].legend(fontsize=7, frameon=False, loc="lower right")
+    figure.legend(*places[0].get_legend_handles_labels(), fontsize=7, frameon=False, loc="outside right center")
     figure.savefig(path)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .autoencoder_file import FORMAT, WHAT, is_autoencoder, read_autoencoder
 from .config import ModelConfig, PredictionConfig
 from .data import Normalization, Planes, check_axes, guess_axes
 from .errors import FcnError, InputError, SegmenterFileError, UnknownNameError
@@ -33,17 +34,14 @@ __all__ = ["FORMAT", "OUTPUTS", "Autoencoder", "is_autoencoder"]
 
 TILE = 512
 """Side of the tiles when nobody says, in pixels."""
-FORMAT = 1
-"""Version of the file format; a file of a higher one is refused."""
-WHAT = "autoencoder"
 OUTPUTS = {
-    "reconstruction": "what comes back through the code",
-    "residual": "the image minus what comes back: what the autoencoder does not know",
-    "denoised": "the image without noise (of a denoising autoencoder)",
-    "code": "the code's three principal components as red, green and blue",
-    "draft": "labels to start painting from: places with a similar code",
+    "reconstruction": "reconstruction: what comes back through the code",
+    "residual": "residual: the image minus what comes back, what the autoencoder does not know",
+    "denoised": "image without noise: of a denoising autoencoder alone",
+    "code": "code as colours: its three principal components as red, green and blue",
+    "draft": "draft labels: places with a similar code, to start painting from",
 }
-"""What an autoencoder makes of an image."""
+"""What an autoencoder makes of an image: the name for people, then what it is."""
 DETAILS = {
     "code": "the code alone: coarse",
     "fine": "the code and all finer features of the encoder",
@@ -182,6 +180,7 @@ class Autoencoder:
         Closing it stops after the current row of tiles. Parameters as for the methods that make these outputs.
         """
         from .inference.engine import choose_engine
+        from .inference.outputs import colors, in_units, labels
 
         _check_name("output", output, OUTPUTS)
         detail = detail or ("fine" if output == "draft" else "code")
@@ -201,13 +200,13 @@ class Autoencoder:
         if output in ("code", "draft"):
             mapping = yield from self._mapping(output, planes, statistics, engine, detail, classes)
             compute = partial(mapping.of_images, levels=partial(self._levels, detail=detail))
-            finish = _colors if output == "code" else _labels
+            finish = colors if output == "code" else labels
             made = np.empty((3, *planes.spatial_shape), np.float32) if output == "code" else None
             result = np.empty(planes.spatial_shape, np.uint8) if made is None else made
             yield from self._fill(result, planes, statistics, engine, config, compute, finish)
             return result if made is None else np.moveaxis(made, 0, -1)
         whole = np.empty((planes.channels, *planes.spatial_shape), planes.array.dtype if output == "denoised" else "f4")
-        finish = partial(_units, statistics=statistics, output=output)
+        finish = partial(in_units, statistics=statistics, output=output)
         yield from self._fill(whole, planes, statistics, engine, config, self.network, finish)
         return np.moveaxis(whole, 0, planes.axes.index("C")) if "C" in planes.axes else whole[0]
 
@@ -348,7 +347,7 @@ class Autoencoder:
         SegmenterFileError
             There is no such file, or it is damaged, of another kind, of a newer format or inconsistent.
         """
-        document, tensors = _read(Path(path))
+        document, tensors = read_autoencoder(Path(path))
         try:
             model = ModelConfig.from_json(document["model"])
             channels, code = int(document["channels"]), str(document["code"])
@@ -373,75 +372,9 @@ class Autoencoder:
         return cls(network.eval(), model, channels, normalization, code, training, history, further)
 
 
-def is_autoencoder(path: str | Path) -> bool:
-    """Whether a file says that it is an autoencoder; also False for files that cannot be read."""
-    from .models.weights_file import read_document
-
-    try:
-        return read_document(str(path)).get("what") == WHAT
-    except InputError:
-        return False
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The document and the tensors of an autoencoder's file."""
-    from .models.weights_file import read_document, read_tensors
-
-    if not path.is_file():
-        raise SegmenterFileError(f"There is no autoencoder file {str(path)!r}.")
-    try:
-        document, tensors = dict(read_document(str(path))), read_tensors(str(path))
-    except InputError as error:
-        raise SegmenterFileError(str(error)) from error
-    if document.get("what") != WHAT:
-        kind = "a segmenter" if "classes" in document else "no autoencoder: it was written by another program"
-        raise SegmenterFileError(f"{str(path)!r} is {kind}; an autoencoder is what `pretrain` writes.")
-    newest = document.get("format")
-    if not isinstance(newest, int) or newest > FORMAT:
-        raise SegmenterFileError(
-            f"{str(path)!r} was written by a newer napari-fcn (format {newest}, this one reads up to {FORMAT}); update "
-            f"napari-fcn."
-        )
-    return document, tensors
-
-
 def _check_name(what: str, name: str, known: Iterable[str]) -> None:
     names = list(known)
     if name not in names:
         close = nearest(name, names)
         hint = f"the nearest is {close!r}" if close else f"known are {', '.join(names)}"
         raise UnknownNameError(f"There is no {what} {name!r}; {hint}.")
-
-
-def _units(strip: Any, statistics: Statistics, output: str) -> npt.NDArray[Any]:
-    """Standardised values `(C, h, W)` in the image's units, as the output wants them."""
-    values = strip.values * statistics.std[:, None, None] + statistics.mean[:, None, None]
-    if output == "denoised":
-        dtype = strip.window.dtype
-        if dtype.kind == "f":
-            made = values.astype(dtype)
-        elif dtype.kind == "b":
-            made = values > 0.5
-        else:
-            limits = np.iinfo(dtype)
-            made = np.clip(values.round(), limits.min, limits.max).astype(dtype)
-        kept: npt.NDArray[Any] = made if strip.missing is None else np.where(strip.missing, strip.window, made)
-        return kept
-    result = values if output == "reconstruction" else strip.window.astype(np.float64) - values
-    if strip.missing is not None:
-        result = np.where(strip.missing, np.nan, result)
-    return np.asarray(result, np.float32)
-
-
-def _colors(strip: Any) -> npt.NDArray[np.float32]:
-    colors: npt.NDArray[np.float32] = strip.values.clip(0, 1)
-    if strip.missing is not None:
-        colors[:, strip.missing] = np.nan
-    return colors
-
-
-def _labels(strip: Any) -> npt.NDArray[np.uint8]:
-    labels: npt.NDArray[np.uint8] = (strip.values.argmax(axis=0) + 1).astype(np.uint8)
-    if strip.missing is not None:
-        labels[strip.missing] = 0
-    return labels

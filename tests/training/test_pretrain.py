@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from skimage.metrics import peak_signal_noise_ratio
 
 import napari_fcn as fcn
 from napari_fcn import registry, samples
@@ -57,6 +58,21 @@ def test_every_kind_learns_with_every_operator(tissue: list[np.ndarray], kind: s
 
 
 STEPS = 20
+
+
+@pytest.mark.slow
+def test_noise_is_taken_out() -> None:
+    """Gaussian noise of a tenth of the range, by 3 dB at least, from stained tissue that was not learnt."""
+    sample = samples.load("nuclei")
+    train = [image.mean(axis=-1).astype(np.uint8) for image in sample.train_images]
+    image = sample.test_images[0][:192, :192].mean(axis=-1)
+    noisy = image + np.random.default_rng(0).normal(0, 25.5, image.shape)
+    strength = 1.2 * float(np.mean([25.5 / other.std() for other in train]))
+    options = {"upsampling": "max_unpool", "rate": 0.005, "steps": 60, "strength": strength}
+    restored = fcn.pretrain(train, **{**SMALL, "depth": 1, "code": 32, **options}).denoise(noisy)
+    before, after = (peak_signal_noise_ratio(image, other, data_range=255) for other in (noisy, restored))
+    assert before == pytest.approx(20, abs=0.1)
+    assert after > before + 3
 
 
 def test_events_tell_the_losses_and_the_sentence_is_honest(tissue: list[np.ndarray]) -> None:
@@ -109,14 +125,24 @@ def test_going_on_is_the_same_as_never_having_stopped(tissue: list[np.ndarray], 
         prepare([tissue[0]], resume=tmp_path / "run")
 
 
-@pytest.mark.parametrize("architecture", ["unet", "autoencoder", "deeplabv3plus", "unet-classic"])
+@pytest.fixture(scope="module")
+def saved(tissue: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Files of autoencoders over two encoders."""
+    files = {}
+    for encoder in ("classic", "tf_efficientnet_lite0"):
+        options = {"encoder": encoder, "depth": 3, "weights": "none", "steps": 2}
+        learnt = fcn.pretrain(tissue, **{**SMALL, **options})
+        files[encoder] = str(learnt.save(tmp_path_factory.mktemp(encoder) / "encoder.safetensors"))
+    return files
+
+
+@pytest.mark.parametrize("architecture", ["unet", "deeplabv3plus", "unet-classic"])
 def test_every_architecture_with_the_encoder_starts_from_the_file(
-    tissue: list[np.ndarray], tmp_path: Path, architecture: str
+    tissue: list[np.ndarray], saved: dict[str, str], architecture: str
 ) -> None:
     encoder = "classic" if architecture == "unet-classic" else "tf_efficientnet_lite0"
-    options = {"encoder": encoder, "depth": 3, "weights": "none", "steps": 2}
-    learnt = fcn.pretrain(tissue, **{**SMALL, **options})
-    file = str(learnt.save(tmp_path / "encoder.safetensors"))
+    file = saved[encoder]
+    learnt = fcn.Autoencoder.load(file)
     made = make_encoder(encoder, file, 1).state_dict()
     own = learnt.network.encoder.state_dict()
     assert set(own) < set(made)
@@ -129,17 +155,19 @@ def test_every_architecture_with_the_encoder_starts_from_the_file(
     torch.testing.assert_close(segmenter.network.encoder.state_dict()[first], own[first], atol=1e-4, rtol=0)
 
 
-def test_a_segmenter_of_the_same_network_starts_from_the_decoder_too(tissue: list[np.ndarray], tmp_path: Path) -> None:
-    file = str(fcn.pretrain(tissue, **SMALL, steps=2).save(tmp_path / "encoder.safetensors"))
+def test_a_segmenter_of_the_same_network_starts_from_the_decoder_too(
+    tissue: list[np.ndarray], saved: dict[str, str]
+) -> None:
+    file = saved["classic"]
     labels = (tissue[0] > 128).astype(np.uint8)
-    common = {"architecture": "autoencoder", "weights": file, **SMALL, "steps": 1}
+    common = {"architecture": "autoencoder", "weights": file, **SMALL, "depth": 3, "steps": 1}
     same = fcn.prepare_training(tissue[0], labels, **common, transfer="head")
     assert "The decoder starts from the file's too." in same.notes
     learnt = fcn.Autoencoder.load(file).network.state_dict()
     own = same.network.state_dict()
     assert all(torch.equal(own[name], learnt[name]) for name in own if not name.startswith("head."))
     other = fcn.prepare_training(tissue[0], labels, **{**common, "code": 8})
-    assert any("random values, because the file's is another one: depth 2, code 16" in note for note in other.notes)
+    assert any("random values, because the file's is another one: depth 3, code 16" in note for note in other.notes)
     with pytest.raises(InputError, match="this decoder starts from random values"):
         fcn.prepare_training(tissue[0], labels, **{**common, "code": 8}, transfer="head")
 
