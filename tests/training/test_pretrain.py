@@ -69,7 +69,7 @@ def test_noise_is_taken_out() -> None:
     noisy = image + np.random.default_rng(0).normal(0, 25.5, image.shape)
     strength = 1.2 * float(np.mean([25.5 / other.std() for other in train]))
     options = {"upsampling": "max_unpool", "rate": 0.005, "steps": 60, "strength": strength}
-    restored = fcn.pretrain(train, **{**SMALL, "depth": 1, "code": 32, **options}).denoise(noisy)
+    restored = fcn.pretrain(train, **{**SMALL, "depth": 1, "code": 32, "batch_size": 4, **options}).denoise(noisy)
     before, after = (peak_signal_noise_ratio(image, other, data_range=255) for other in (noisy, restored))
     assert before == pytest.approx(20, abs=0.1)
     assert after > before + 3

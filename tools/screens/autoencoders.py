@@ -19,7 +19,7 @@ import napari_fcn as fcn
 from napari_fcn import samples
 
 SIZE = 1280, 800
-STEPS = 120
+STEPS = 80
 CROP = (slice(0, 256), slice(0, 256))
 NETWORK = {"encoder": "classic", "depth": 2, "code": 32, "rate": 0.004, "batch_size": 4, "patch_size": 64}
 
