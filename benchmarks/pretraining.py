@@ -163,13 +163,14 @@ def draw(results: Results, path: Path) -> None:
         for network, start in starts_of(rows):
             found = {count: _pick(rows, folder, network, start, count) for count in (1, 2, 4)}
             scores = {count: [r["score"] for r in mine] for count, mine in found.items() if mine}
-            colour, style = "0.4" if start == "none" else colours[start], "-" if network == "unet" else ":"
+            colour = "0.4" if start == "none" else colours[start]
+            style, marker = ("-", "o") if network == "unet" else (":", "x")
             name = "random values" if start == "none" else start
             label = name if network == "unet" else f"{name}, network {network}"
             medians = [np.median(mine) for mine in scores.values()]
-            place.plot(list(scores), medians, style, color=colour, label=label, marker="o", markersize=3)
+            place.plot(list(scores), medians, style, color=colour, label=label, marker=marker, markersize=5)
             for count, mine in scores.items():
-                place.scatter([count] * len(mine), mine, color=colour, s=8, alpha=0.5)
+                place.scatter([count] * len(mine), mine, color=colour, marker=marker, s=10, alpha=0.5)
         place.set(title=folder, xlabel="labelled images", xscale="log", xticks=[1, 2, 4], xticklabels=["1", "2", "4"])
         place.minorticks_off()
         place.spines[["top", "right"]].set_visible(False)
