@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .config import DataConfig, ModelConfig, TrainingConfig
+from .data.normalization import Statistics
 from .errors import InputError
 from .metrics import Scores, score_pairs
 from .options import split
@@ -50,7 +51,9 @@ def train(
     class_names, class_colors : by label value.
     pixel_size : micrometres or map units a pixel, for the record.
     init : a segmenter or its file to start from: all settings of the network that are not given are its own, and its
-        weights are taken wherever they fit, also with other classes or channels.
+        weights are taken wherever they fit, also with other classes or channels. Also networks of other programs: a
+        BioImage.IO package, a folder of segmentation-models-pytorch's `save_pretrained`, or a state dict (.pth, .pt,
+        .safetensors) of one of its networks or torchvision's; what fitted is the training's first note.
     run_dir : a new folder for settings, events, checkpoints and the best segmenter, written while training runs.
     resume : such a folder of a training that was stopped or killed: goes on from its last checkpoint, with its
         settings; images and labels must be the same.
@@ -133,10 +136,14 @@ def prepare_training(
             raise InputError(f"The run in {str(folder.path)!r} learns without labels; go on with `pretrain`.")
         options = {**folder.config["settings"], **options}
         init = options.get("init") if init is None else init
-    if init is not None and not isinstance(init, Segmenter):
-        options["init"] = str(Path(init).absolute())
-        init = Segmenter.load(init)
+    fitted = ""
     given = dict(options)
+    if init is not None and not isinstance(init, Segmenter):
+        from .export.start import read_start
+
+        given["init"] = options["init"] = str(Path(init).absolute())
+        init, decided, fitted = read_start(init, options)
+        options |= decided
     if init is None:
         options = _belonging(options)
     if init is not None:
@@ -152,19 +159,20 @@ def prepare_training(
     else:
         gain_and_offset = value_range(init, model)
     examples = prepare(
-        _listed(images),
+        _reflectance(images, data),
         _listed(labels),
         data,
         encoder_range=gain_and_offset,
         names=class_names,
         colors=class_colors,
         preprocess=preprocess,
+        of_weights=partial(_of_weights, model, init),
     )
     validation = None
     if validation_data is not None:
         more_images, more_labels = validation_data
         validation = prepare(
-            _listed(more_images),
+            _reflectance(more_images, data),
             _listed(more_labels),
             data,
             encoder_range=gain_and_offset,
@@ -173,6 +181,8 @@ def prepare_training(
         )
     kind = PixelTraining if is_fitted(model, config) else Training
     training = kind(examples, model, data, config, validation=validation, pixel_size=pixel_size, init=init)
+    if fitted:
+        training.notes = (fitted, *training.notes)
     if run_dir is not None and training.workers.is_first:
         folder = RunFolder.create(run_dir, {"paths": dict(paths or {}), "settings": given})
     if folder is not None:
@@ -192,6 +202,28 @@ def _belonging(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"transfer": "head", **found} if found.get("architecture") == "pixel" else found
 
 
+def _reflectance(images: Any, data: DataConfig) -> list[Any]:
+    """Images whose values are reflectance, where that is asked for."""
+    if data.reflectance is None:
+        return _listed(images)
+    from .geo.bands import as_reflectance
+
+    return [as_reflectance(image, data.reflectance, data.nodata) for image in map(_array, _listed(images))]
+
+
+def _array(image: Any) -> Any:
+    return image if hasattr(image, "dtype") else np.asarray(image)
+
+
+def _of_weights(model: ModelConfig, init: Segmenter | None, channels: int) -> Statistics:
+    """The statistics of what an encoder learnt from; a segmenter to start from has its own."""
+    from .models.satellite import published_statistics
+
+    if init is not None and init.normalization.dataset is not None and init.channels == channels:
+        return init.normalization.dataset
+    return Statistics(*published_statistics(model.weights, channels))
+
+
 def _continued(init: Segmenter, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options, and of those that are not given the segmenter's own."""
     from .training import model_options
@@ -199,7 +231,11 @@ def _continued(init: Segmenter, options: Mapping[str, Any]) -> dict[str, Any]:
     of_model = [entry.name for entry in fields(ModelConfig)]
     model = model_options(init, {name: value for name, value in options.items() if name in of_model})
     rest = {name: value for name, value in options.items() if name not in of_model}
-    kept = {"normalization": init.normalization.mode, "preprocess": str(init.preprocess) or None}
+    kept: dict[str, Any] = {"preprocess": str(init.preprocess) or None}
+    if "imported" not in init.training:  # of those, nobody knows how their images were standardised
+        own = init.training.get("normalization") == "weights"
+        kept["normalization"] = "weights" if own else init.normalization.mode
+        kept["reflectance"] = init.training.get("reflectance")
     return {**kept, **rest, **model}
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "ModelConfig",
     "PredictionConfig",
     "TrainingConfig",
+    "parse_reflectance",
     "settings_of",
 ]
 
@@ -175,6 +176,11 @@ class DataConfig(Config):
         "where the file has no names",
         advanced=True,
     )
+    reflectance: str | None = option(
+        None,
+        "what makes reflectance of the image's values, SCALE or SCALE,OFFSET: 0.0001,-0.1 for Sentinel-2 of today",
+        advanced=True,
+    )
     zero: str = option(
         "background",
         "what the label value 0 means",
@@ -198,6 +204,7 @@ class DataConfig(Config):
             "auto": "as tells the classes apart better in labelled images that are left out",
             "image": "each image by itself: stain, exposure or dose vary",
             "dataset": "all training images together: values mean the same everywhere",
+            "weights": "the satellite images that the encoder learnt from: for its weights, and images in reflectance",
         },
         advanced=True,
     )
@@ -211,6 +218,27 @@ class DataConfig(Config):
         super().__post_init__()
         if self.bands is not None and self.channels is not None:
             raise InputError(f"Give only one of `bands` and `channels`. Got {self.bands!r} and {list(self.channels)}.")
+        if self.reflectance is not None:
+            parse_reflectance(self.reflectance)
+
+
+def parse_reflectance(text: str) -> tuple[float, float]:
+    """Scale and offset from "SCALE" or "SCALE,OFFSET"; `InputError` when the text is something else.
+
+    Examples
+    --------
+    >>> parse_reflectance("0.0001,-0.1")
+    (0.0001, -0.1)
+    """
+    try:
+        scale, offset = map(float, text.split(",") if "," in text else (text, 0.0))
+    except ValueError:
+        scale, offset = 0.0, 0.0
+    if not 0 < scale < float("inf") or not abs(offset) < float("inf"):
+        raise InputError(
+            f"`reflectance` must be SCALE or SCALE,OFFSET with a scale above 0, such as 0.0001,-0.1. Got {text!r}."
+        )
+    return scale, offset
 
 
 @dataclass(frozen=True)
@@ -233,7 +261,8 @@ class TrainingConfig(Config):
     )
     init: str | None = option(
         None,
-        "a segmenter's file to start from, also one with other classes or channels",
+        "a segmenter's file to start from, also one with other classes or channels; or another program's network: a "
+        "folder of save_pretrained, a state dict, a BioImage.IO package",
         advanced=True,
         group="Transfer",
     )

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from .config import ModelConfig, PredictionConfig, settings_of
 from .data import ClassTable, Normalization, Planes, check_axes, guess_axes
 from .errors import FcnError, InputError, SegmenterFileError
+from .geo.bands import as_reflectance
 from .imaging import Chain
 from .io.tensor_file import KEY, save_tensors
 from .models import NetworkSpec, build
@@ -332,7 +333,7 @@ class Segmenter:
 
     def _planes(self, image: Any, axes: str | None, channels: tuple[int, ...] | None) -> Planes:
         """The image as planes with the model's channels, or an error that says what the model wants."""
-        image = full_resolution(image)
+        image = as_reflectance(full_resolution(image), self.training.get("reflectance"), self.normalization.nodata)
         axes = self.axes_for(tuple(image.shape), axes)
         prepare = partial(self.preprocess.image, nodata=self.normalization.nodata) if self.preprocess else None
         planes = Planes(image, axes, channels, prepare)

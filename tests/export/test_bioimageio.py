@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import importlib
 import io
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 import torch
 import yaml
 
+import napari_fcn as fcn
 from napari_fcn import Segmenter
 from napari_fcn.errors import InputError, OutputError
 from napari_fcn.export.bioimageio_writing import export_bioimageio
@@ -98,6 +100,47 @@ def test_read_back_it_predicts_the_same(package: Path, segmenter: Segmenter, ima
     normalization = dataclasses.replace(segmenter.normalization, mode=mode)
     expected = dataclasses.replace(segmenter, normalization=normalization).predict(image, "CYX")
     assert (again.predict(image, "CYX") == expected).mean() >= 0.999
+
+
+def test_training_starts_from_a_package_of_here(package: Path, segmenter: Segmenter, image: np.ndarray) -> None:
+    labels = np.random.default_rng(0).choice(segmenter.classes.values, image.shape[1:]).astype(np.uint8)
+    options: dict[str, Any] = {"axes": "CYX", "steps": 1, "patch_size": 32, "batch_size": 1, "validation": 0.0}
+    training = fcn.prepare_training(image, labels, init=package, **options)
+    assert training.model == segmenter.model
+    assert training.examples.classes.names == segmenter.classes.names
+    assert re.match(r"Started from a segmenter: all \d+ tensors were taken over", training.notes[0])
+    for (name, tensor), wanted in zip(
+        training.network.state_dict().items(), segmenter.network.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(tensor.cpu(), wanted.cpu(), msg=name)
+
+
+def test_training_starts_from_a_package_of_somebody_else(tmp_path: Path) -> None:
+    """One whose network is an U-Net of segmentation-models-pytorch; its Python code is not needed, and not run."""
+    import segmentation_models_pytorch as smp
+
+    theirs = smp.Unet("resnet18", encoder_weights=None, classes=1, in_channels=1).eval()
+    content = io.BytesIO()
+    torch.save(theirs.state_dict(), content)
+    path = foreign(tmp_path / "other.zip", weights={"pytorch_state_dict": {"source": "own.bin"}})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("own.bin", content.getvalue())
+    image, labels = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8), np.eye(64, dtype=np.uint8)
+    training = fcn.prepare_training(image, labels, init=path, steps=1, patch_size=32)
+    assert f"{str(path)!r} is the network 'unet' on 'resnet18': all" in training.notes[0]
+    own = training.network.state_dict()
+    torch.testing.assert_close(own["encoder.conv1.weight"].cpu(), theirs.encoder.conv1.weight)
+    torch.testing.assert_close(own["head.0.weight"][1:].cpu(), theirs.segmentation_head[0].weight)
+    assert training.examples.classes.names == {0: "background", 1: "nucleus"}
+
+
+def test_a_package_that_cannot_be_started_from_is_said(tmp_path: Path) -> None:
+    image = np.zeros((64, 64), np.uint8)
+    with pytest.raises(InputError, match="no part that is called encoder or backbone"):  # an ONNX graph without names
+        fcn.prepare_training(image, image, init=foreign(tmp_path / "a.zip"), steps=1)
+    script = foreign(tmp_path / "b.zip", weights={"torchscript": {"source": "w.pt"}})
+    with pytest.raises(InputError, match=r"neither PyTorch nor ONNX weights.*It has torchscript"):
+        fcn.prepare_training(image, image, init=script, steps=1)
 
 
 PREPARATIONS = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -9,8 +10,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pyogrio import raw
 
 from napari_fcn.data import Planes
@@ -20,6 +19,7 @@ from napari_fcn.errors import InputError, OutputError
 from napari_fcn.geo import (
     BandStack,
     GeoInfo,
+    as_reflectance,
     open_levels,
     parse_bands,
     polygonize,
@@ -305,21 +305,107 @@ def test_regions_keep_holes_areas_and_probabilities(tmp_path: Path) -> None:
     assert set(columns["area_unit"]) == {"square metre"}
 
 
-@settings(max_examples=8)
-@given(st.integers(0, 2**32 - 1))
-def test_polygons_and_back_keep_the_area(seed: int) -> None:
-    import tempfile
-
+@pytest.mark.parametrize("blur", [0, 1, 2, 5])
+def test_polygons_and_back_keep_the_area_of_each_class_and_region(blur: int, tmp_path: Path) -> None:
+    """From single pixels of noise to large regions, with places that have no class."""
     from scipy import ndimage
 
-    field = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(60, 80)), 5)
-    labels = (field > 0).astype(np.uint8) + 1
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "p.gpkg")
-        polygonize(labels, GRID, path, names={1: "low", 2: "high"})
-        again = rasterize(path, GRID, "class").labels
-    for value in (1, 2):
-        assert (again == value).sum() == pytest.approx((labels == value).sum(), rel=0.01, abs=4)
+    field = np.random.default_rng(blur).normal(size=(60, 80))
+    field = ndimage.gaussian_filter(field, blur) if blur else field
+    labels = np.digitize(field, np.quantile(field, [0.1, 0.4, 0.7])).astype(np.uint8)
+    path = tmp_path / "p.gpkg"
+    names = {1: "low", 2: "middle", 3: "high"}
+    count = polygonize(labels, GRID, path, names=names)
+    _, shapes, columns = read_polygons(path)
+    assert count == len(shapes)
+    np.testing.assert_allclose(shapely.area(shapes), columns["area"], rtol=0.01 + 1e-9)
+    drawn = rasterize(path, GRID, "class")
+    for value in names:
+        wanted = int((labels == value).sum())
+        assert shapely.area(shapes[columns["class"] == value]).sum() / 900 == pytest.approx(wanted, rel=0.01)
+        assert (drawn.labels == value).sum() == pytest.approx(wanted, rel=0.01)
+    # Neighbours still meet: nothing between them, nothing twice.
+    assert shapely.area(shapely.union_all(shapes)) == pytest.approx(shapely.area(shapes).sum(), rel=1e-9)
+    if blur == 5:
+        polygonize(labels, GRID, tmp_path / "steps.gpkg", names=names, simplify=0)
+        steps = shapely.get_num_coordinates(read_polygons(tmp_path / "steps.gpkg")[1]).sum()
+        assert shapely.get_num_coordinates(shapes).sum() < 0.8 * steps
+
+
+def test_polygons_that_give_no_label_are_counted(tmp_path: Path) -> None:
+    small, away, covered, over = box(1.6, 1.6, 1.9, 1.9), box(-9, -9, -1, -1), box(10, 10, 12, 12), box(9, 9, 30, 30)
+    path = write_polygons(tmp_path / "p.gpkg", [small, away, covered, over], value=[1, 2, 3, 4])
+    drawn = rasterize(path, GRID)
+    assert np.unique(drawn.labels).tolist() == [0, 4]
+    assert drawn.notes == (
+        "2 polygons of p.gpkg cover no pixel's centre, or later ones cover theirs; they gave no label.",
+        "1 polygons of p.gpkg lie outside the image.",
+    )
+    assert rasterize(path, GRID, may_be_empty=True).notes == drawn.notes[:1]
+
+
+def test_a_huge_declared_size_with_few_bytes_is_said(tmp_path: Path) -> None:
+    """A header that promises 4 terabytes, and nothing behind it: nobody asks for that much memory."""
+    import tracemalloc
+
+    import tifffile
+
+    from napari_fcn.io import read_image
+
+    path = tmp_path / "huge.tif"
+    tifffile.imwrite(path, np.zeros((16, 16), np.uint16))
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        for name in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+            file.pages[0].tags[name].overwrite(1_500_000, dtype=4)
+    assert path.stat().st_size < 10_000
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"huge\.tif"):
+        np.asarray(read_image(path, lazy=False).array)
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+
+
+# Reflectance.
+
+
+def test_reflectance_is_made_before_indices_and_read_lazily() -> None:
+    image = np.array([[0, 3000], [9000, 5000]], np.uint16).reshape(2, 1, 2)
+    scaled = as_reflectance(image, "0.0001,-0.1", nodata=0)
+    assert as_reflectance(scaled, "0.0001,-0.1") is scaled
+    np.testing.assert_allclose(scaled[:, 0, 1], [0.2, 0.4], rtol=1e-6)
+    stack = BandStack(scaled, "CYX", parse_bands("red=1,nir=2,NDVI", (), 2))
+    np.testing.assert_allclose(np.asarray(stack)[:, 0], [[np.nan, 0.2], [0.8, 0.4], [np.nan, 1 / 3]], rtol=1e-5)
+    for text in ("0", "a", "1,2,3", "-1", "0.1,nan"):
+        with pytest.raises(InputError, match=r"`reflectance` must be SCALE or SCALE,OFFSET"):
+            as_reflectance(image, text)
+
+
+def test_satellite_weights_bring_their_own_statistics() -> None:
+    """Numbers of the package's file, checked by eye: surface reflectance of blue, green, red, near infrared."""
+    pytest.importorskip("ukis_csmask")
+    import napari_fcn as fcn
+
+    random = np.random.default_rng(0)
+    image = random.integers(1000, 5000, (4, 64, 64), np.uint16)
+    labels = random.integers(0, 2, (64, 64), np.uint8)
+    options: dict[str, Any] = {
+        "axes": "CYX", "weights": "csmask-4b-l2a", "normalization": "weights", "steps": 1, "patch_size": 32,
+    }  # fmt: skip
+    training = fcn.prepare_training(image, labels, reflectance="0.0001", **options)
+    dataset = training.examples.normalization.dataset
+    assert dataset is not None
+    np.testing.assert_allclose(dataset.mean, [0.266818, 0.277991, 0.288120, 0.364947], atol=1e-6)
+    np.testing.assert_allclose(dataset.std, [0.336376, 0.312546, 0.311148, 0.272607], atol=1e-6)
+    segmenter = training.segmenter()
+    assert segmenter.training["reflectance"] == "0.0001"
+    by_hand = dataclasses.replace(segmenter, training={})
+    np.testing.assert_array_equal(
+        segmenter.predict(image, "CYX"), by_hand.predict(image.astype(np.float32) * np.float32(0.0001), "CYX")
+    )
+    with pytest.raises(InputError, match=r"takes reflectance, mostly 0 to 1\. Got a band with mean 30"):
+        fcn.prepare_training(image, labels, **options)
+    with pytest.raises(InputError, match=r"needs weights with statistics of their own: csmask-4b-l1c"):
+        fcn.prepare_training(image, labels, **{**options, "weights": "imagenet", "reflectance": "0.0001"})
 
 
 def test_areas_in_degrees_are_square_metres_of_the_ellipsoid(tmp_path: Path) -> None:

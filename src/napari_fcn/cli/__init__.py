@@ -106,7 +106,12 @@ def _parser() -> argparse.ArgumentParser:
     _overwrite(rate)
 
     predict = _add(verb, "predict", segment.predict, "segment images")
-    predict.add_argument("--model", metavar="MODEL", required=True, help="a segmenter's file, ONNX or BioImage.IO")
+    predict.add_argument(
+        "--model",
+        metavar="MODEL",
+        required=True,
+        help="a segmenter's file, ONNX, BioImage.IO, or a folder of save_pretrained",
+    )
     predict.add_argument("--images", metavar="PATH", required=True, help="file, folder or quoted glob")
     predict.add_argument("--output", metavar="FILE_OR_DIR", required=True, help="file for one image, else a folder")
     predict.add_argument("--probabilities", metavar="PATH", help="also write class probabilities, axes CYX")
@@ -160,6 +165,19 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--licence", metavar="SPDX", help="of the model, such as CC-BY-4.0 (bioimageio)")
     export.add_argument("--resolution", metavar="CM", type=float, help="centimetres a pixel, for Deepness")
     _overwrite(export)
+
+    taken = _add(verb, "import", exchange.take_over, "make a segmenter of a network that another program trained")
+    taken.add_argument(
+        "--model",
+        metavar="PATH",
+        required=True,
+        help="a folder of save_pretrained, a state dict (.pth, .pt, .safetensors), or a BioImage.IO package",
+    )
+    taken.add_argument("--output", metavar="MODEL.safetensors", required=True, help="the segmenter")
+    taken.add_argument("--class-names", metavar="NAME,NAME", help="of the classes 0, 1, 2 ...")
+    add_setting(taken, ModelConfig, "architecture", "the kind of network, where the file does not say it")
+    add_setting(taken, ModelConfig, "encoder", "the network's encoder, where the file does not say it")
+    _overwrite(taken)
 
     info = _add(verb, "info", tell.info, "tell what a segmenter or an autoencoder is")
     info.add_argument("model", metavar="MODEL", help="its file")

@@ -1,4 +1,4 @@
-"""The verb `export`: a segmenter for other programs."""
+"""The verbs `export`, a segmenter for other programs, and `import`, a segmenter of one of theirs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from ..data import Planes
 from ..errors import InputError
 from ..io import check_output, find_files, read_image
 from .console import show
+from .maps import with_bands
 
 if TYPE_CHECKING:
     from ..segmenter import Segmenter
 
-__all__ = ["FORMATS", "export"]
+__all__ = ["FORMATS", "export", "take_over"]
 
 FORMATS = {
     "onnx": "one ONNX file, for any batch and image size",
@@ -34,6 +35,33 @@ def export(arguments: Namespace) -> int:
         segmenter = _measured(segmenter, arguments.images)
     text, facts = _WRITERS[arguments.format](segmenter, arguments)
     show({"output": arguments.output, "format": arguments.format, **facts}, text, arguments.json)
+    return 0
+
+
+def take_over(arguments: Namespace) -> int:
+    """Make a segmenter of a whole network that another program trained."""
+    from dataclasses import replace
+
+    from ..data import ClassTable
+    from ..export.start import read_start
+    from .keeping import product_path
+
+    output = product_path(arguments.output, arguments.overwrite, "A segmenter")
+    options = {name: getattr(arguments, name) for name in ("architecture", "encoder") if hasattr(arguments, name)}
+    segmenter, _, report = read_start(arguments.model, options)
+    if segmenter is None:
+        raise InputError(
+            f"{report} Only whole networks become segmenters; train --init {arguments.model} starts from what fits."
+        )
+    if arguments.class_names:
+        names = [name.strip() for name in arguments.class_names.split(",")]
+        if len(names) != len(segmenter.classes):
+            raise InputError(f"--class-names needs {len(segmenter.classes)} names, one a class. Got {len(names)}.")
+        renamed = (replace(entry, name=name) for entry, name in zip(segmenter.classes, names, strict=True))
+        segmenter = replace(segmenter, classes=ClassTable(tuple(renamed)))
+    segmenter.save(output, overwrite=arguments.overwrite)
+    text = f"{report}\n{segmenter.describe()}\nThe segmenter is in {output}.".strip()
+    show({"output": str(output), "report": report}, text, arguments.json)
     return 0
 
 
@@ -77,6 +105,7 @@ def _measured(segmenter: Segmenter, images: str) -> Segmenter:
 
     views = []
     for file in map(read_image, find_files(images)):
+        file = with_bands(file, "", None, segmenter.training.get("reflectance"))
         axes = segmenter.axes_for(file.array.shape, file.axes)
         picked = segmenter.training.get("channels")
         planes = Planes(file.array, axes)

@@ -80,10 +80,12 @@ def _pairs_with_polygons(images: str, labels: str, held_out: str | None) -> tupl
     return [(file, Path(labels)) for file in files], [(file, Path(labels)) for file in measured]
 
 
-def read_pairs(pairs: Pairs, axes: str | None, bands: str | None = None) -> LabelledFiles:
+def read_pairs(
+    pairs: Pairs, axes: str | None, bands: str | None = None, reflectance: str | None = None
+) -> LabelledFiles:
     """Read images and labels; their axes as given, as the files say, or as shapes suggest, but one for all.
 
-    With `bands`, channels are chosen and computed by name; polygons become labels on their image's grid.
+    With `bands`, channels are chosen and computed by name, of the values that `reflectance` makes; polygons become labels on their image's grid.
 
     Raises
     ------
@@ -106,7 +108,7 @@ def read_pairs(pairs: Pairs, axes: str | None, bands: str | None = None) -> Labe
             "train on each kind by itself, or convert one."
         )
     read_axes = next(iter(found))
-    files = [with_bands(file, read_axes, bands) for file in files]
+    files = [with_bands(file, read_axes, bands, reflectance) for file in files]
     return LabelledFiles(
         [image.name for image, _ in pairs],
         [file.array for file in files],

@@ -56,8 +56,12 @@ def axes_with_bands(file: ImageFile) -> str:
     return file.axes or guess_axes(tuple(file.array.shape))
 
 
-def with_bands(file: ImageFile, axes: str, bands: str | None) -> ImageFile:
-    """The file with the channels that `bands` asks for, which are read and computed when they are asked for."""
+def with_bands(file: ImageFile, axes: str, bands: str | None, reflectance: str | None = None) -> ImageFile:
+    """The file with reflectance for values, and the channels that `bands` asks for; computed when they are read."""
+    if reflectance is not None:
+        from ..geo import as_reflectance
+
+        file = dataclasses.replace(file, array=as_reflectance(file.array, reflectance, file.nodata))
     if bands is None:
         return file
     from ..geo import BandStack, parse_bands
@@ -77,7 +81,7 @@ class MapResults:
         self.overwrite, self.cog = arguments.overwrite, arguments.cog
         self.polygons: dict[Path, Path] = {}
         if arguments.polygons is not None:
-            from ..geo.vectors import check_polygon_path
+            from ..geo.regions import check_polygon_path
 
             given = Path(arguments.polygons).expanduser()
             if len(files) == 1:

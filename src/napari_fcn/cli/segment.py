@@ -92,9 +92,10 @@ class _Job:
         self.segmenter = _with_nodata(segmenter, file)
         self.file, self.targets = file, targets
         self.resume, self.overwrite = arguments.resume, arguments.overwrite
-        bands = segmenter.training.get("bands")
+        bands, scaling = segmenter.training.get("bands"), segmenter.training.get("reflectance")
         if bands and getattr(arguments, "channels", None) is None:
-            self.file = file = with_bands(file, getattr(arguments, "axes", None) or axes_with_bands(file), bands)
+            axes = getattr(arguments, "axes", None) or axes_with_bands(file)
+            self.file = file = with_bands(file, axes, bands, scaling)
             self.all_axes = str(file.axes)
         else:
             self.all_axes = segmenter.axes_for(file.array.shape, getattr(arguments, "axes", None) or file.axes)

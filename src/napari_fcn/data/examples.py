@@ -20,6 +20,8 @@ __all__ = ["Examples", "LabelledPlane", "hold_out", "prepare"]
 
 Preprocess = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
+MOST_REFLECTANCE = 3.0
+"""Of a band's mean; clouds and snow are about 1."""
 BLOCK = 96
 """Side of the blocks that are held out, in pixels."""
 
@@ -63,6 +65,7 @@ def prepare(
     colors: Mapping[int, str] | None = None,
     like: Examples | None = None,
     preprocess: Preprocess | None = None,
+    of_weights: Callable[[int], Statistics] | None = None,
 ) -> Examples:
     """Check images and labels and make them ready.
 
@@ -74,6 +77,8 @@ def prepare(
     names, colors : by label value.
     like : examples whose classes and normalisation are to be used: for validation images.
     preprocess : what each plane `(C, H, W)` goes through first.
+    of_weights : gives the statistics of what the encoder learnt from, for a number of channels, when the normalisation
+        is "weights".
 
     Raises
     ------
@@ -110,7 +115,7 @@ def prepare(
         classes = like.classes
     targets = [_targets(*entry, classes) for entry in zip(views, arrays, gone, chosen, strict=True)]
     if like is None:
-        normalization, notes = _normalization(views, targets, len(classes), config, encoder_range)
+        normalization, notes = _normalization(views, targets, len(classes), config, encoder_range, of_weights)
     else:
         normalization, notes = like.normalization, ()
     ready = []
@@ -148,11 +153,23 @@ def _normalization(
     classes: int,
     config: DataConfig,
     encoder_range: tuple[float, float],
+    of_weights: Callable[[int], Statistics] | None,
 ) -> tuple[Normalization, tuple[str, ...]]:
     """The normalisation, chosen where the settings leave it open, and what is to be said about that."""
     mode, why = config.normalization, ""
     if mode == "auto":
         mode, why = choose_normalization(views, targets, classes, config.nodata)
+    if mode == "weights":
+        if of_weights is None:
+            raise InputError("`normalization` 'weights' is for satellite weights; choose another.")
+        published = of_weights(views[0].channels)
+        mean = float(statistics(views, config.nodata).mean.max())
+        if mean > MOST_REFLECTANCE:
+            raise InputError(
+                f"`normalization` 'weights' takes reflectance, mostly 0 to 1. Got a band with mean {mean:g}; say what "
+                f"makes reflectance of it with `reflectance`, such as 0.0001 for Sentinel-2."
+            )
+        return Normalization("dataset", *encoder_range, nodata=config.nodata, dataset=published), ()
     # Kept with either mode: a program that cannot measure an image first, such as QGIS's, takes these.
     typical = statistics(views, config.nodata)
     return Normalization(mode, *encoder_range, nodata=config.nodata, dataset=typical), (why,) if why else ()

@@ -45,6 +45,11 @@ def prepare_unlabelled(
     """
     if not images:
         raise InputError("An autoencoder learns from images, one at least. Got none.")
+    if config.normalization == "weights" or config.reflectance is not None:
+        raise InputError(
+            "`normalization` 'weights' and `reflectance` are for training with labels; here, choose another "
+            "normalisation and give images whose values are made reflectance already."
+        )
     views = [_view(number, image, config) for number, image in enumerate(images)]
     channels = {planes.channels for planes in views} | ({like.channels} if like else set())
     if len(channels) > 1:

@@ -18,7 +18,7 @@ from ..data.normalization import Normalization, Statistics
 from ..errors import FcnError, InputError
 from ..segmenter import KEY, Segmenter
 
-__all__ = ["read_bioimageio"]
+__all__ = ["class_names", "open_package", "own_document", "read_bioimageio"]
 
 DESCRIPTIONS = ("rdf.yaml", "bioimageio.yaml")
 
@@ -34,7 +34,7 @@ def read_bioimageio(path: Path) -> Segmenter:
     from .foreign import ForeignSegmenter, RuntimeNetwork
     from .reading import open_session
 
-    document, read = _open(path)
+    document, read = open_package(path)
     try:
         (entry,), (result,) = document["inputs"], document["outputs"]
         weights = document["weights"]
@@ -64,7 +64,7 @@ def read_bioimageio(path: Path) -> Segmenter:
         smallest=int(size.get("min", 1)) if isinstance(size, Mapping) else 1,
         **_activation(path, result),
     )
-    own = _own_document(document)
+    own = own_document(document)
     if own is not None:
         stored = Normalization.from_json(own["normalization"])
         normalization = Normalization(stored.mode, nodata=stored.nodata, dataset=stored.dataset)
@@ -84,7 +84,7 @@ def read_bioimageio(path: Path) -> Segmenter:
     )
 
 
-def _own_document(document: Mapping[str, Any]) -> dict[str, Any] | None:
+def own_document(document: Mapping[str, Any]) -> dict[str, Any] | None:
     """What this program wrote about its segmenter, where it did."""
     text: Any = (document.get("config") or {}).get(KEY)
     try:
@@ -96,7 +96,7 @@ def _own_document(document: Mapping[str, Any]) -> dict[str, Any] | None:
     return own
 
 
-def _open(path: Path) -> tuple[dict[str, Any], Any]:
+def open_package(path: Path) -> tuple[dict[str, Any], Any]:
     """The description, and a function that gives the content of a file beside it."""
     import yaml
 
@@ -132,6 +132,15 @@ def _open(path: Path) -> tuple[dict[str, Any], Any]:
     if not isinstance(document, dict) or document.get("type") != "model":
         raise InputError(f"{str(path)!r} describes no model.")
     return document, read
+
+
+def class_names(document: Mapping[str, Any]) -> list[str]:
+    """What a description calls its classes, in their order; of one, the second of two. Empty when it does not say."""
+    try:
+        names = [str(name) for name in document["outputs"][0]["axes"][1].get("channel_names") or ()]
+    except (KeyError, TypeError, IndexError, AttributeError):
+        return []
+    return ["background", *names] if len(names) == 1 else names
 
 
 def _activation(path: Path, result: Mapping[str, Any]) -> dict[str, Any]:

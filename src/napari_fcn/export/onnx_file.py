@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..config import parse_reflectance
 from ..data.normalization import Normalization, Statistics
 from ..errors import InputError, MissingExtraError, OutputError
 from ..io.atomic import atomic, check_output
@@ -63,7 +64,11 @@ def fixed_statistics(segmenter: Segmenter) -> Statistics:
             "This segmenter standardises each image by itself and does not know what its training images had in "
             "common; name an image like them with --images, whose mean and deviation are taken."
         )
-    return statistics
+    text = segmenter.training.get("reflectance")
+    if text is None:
+        return statistics
+    scale, offset = parse_reflectance(text)  # in the image's own units, which other programs read
+    return Statistics((statistics.mean - offset) / scale, statistics.std / scale)
 
 
 def export_onnx(

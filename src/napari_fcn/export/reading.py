@@ -17,11 +17,15 @@ from ..errors import FcnError, InputError
 from ..segmenter import FORMAT, KEY, Segmenter
 from .onnx_file import onnx_modules
 
-__all__ = ["load_any", "read_onnx"]
+__all__ = ["is_package", "load_any", "read_onnx"]
+
+DESCRIPTION = "config.json"
+"""In the folders of other programs' whole networks."""
 
 
 def load_any(path: str | Path) -> Segmenter:
-    """A segmenter from a .safetensors file, an .onnx file, or a BioImage.IO package (.zip or folder).
+    """A segmenter from a .safetensors file, an .onnx file, a BioImage.IO package (.zip or folder), or a whole network
+    of another program (a folder of `save_pretrained`, a state dict in .pth or .pt).
 
     Raises
     ------
@@ -31,11 +35,22 @@ def load_any(path: str | Path) -> Segmenter:
     given = Path(path).expanduser()
     if given.suffix.lower() == ".onnx":
         return read_onnx(given)
-    if given.suffix.lower() == ".zip" or given.is_dir() or given.name in ("rdf.yaml", "bioimageio.yaml"):
+    if given.suffix.lower() in (".pth", ".pt") or (given / DESCRIPTION).is_file():
+        from .whole_networks import read_network
+
+        return read_network(path)[0]
+    if is_package(given):
         from .bioimageio_reading import read_bioimageio
 
         return read_bioimageio(given)
     return Segmenter.load(path)
+
+
+def is_package(path: Path) -> bool:
+    """Whether a path is meant as a BioImage.IO package."""
+    if path.is_dir():
+        return not (path / DESCRIPTION).is_file()
+    return path.suffix.lower() == ".zip" or path.name in ("rdf.yaml", "bioimageio.yaml")
 
 
 def read_onnx(path: Path) -> Segmenter:

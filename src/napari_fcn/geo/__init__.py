@@ -5,10 +5,11 @@ Needs the extra `geo` (rasterio, pyogrio, shapely), imported where it is used.
 
 from __future__ import annotations
 
-from .bands import INDICES, BandStack, parse_bands, reflectance
+from .bands import INDICES, BandStack, ReflectanceArray, as_reflectance, parse_bands, reflectance
 from .raster import GeoInfo, RasterArray, open_levels, read_info, write_geotiff
+from .regions import polygonize
 from .sidecar import write_sidecars
-from .vectors import VECTOR_SUFFIXES, Rasterized, polygonize, rasterize
+from .vectors import VECTOR_SUFFIXES, Rasterized, rasterize
 
 __all__ = [
     "INDICES",
@@ -17,6 +18,8 @@ __all__ = [
     "GeoInfo",
     "RasterArray",
     "Rasterized",
+    "ReflectanceArray",
+    "as_reflectance",
     "open_levels",
     "parse_bands",
     "polygonize",

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..config import parse_reflectance
 from ..errors import InputError
 from ..registry import nearest
 
-__all__ = ["INDICES", "Band", "BandStack", "parse_bands", "reflectance"]
+__all__ = ["INDICES", "Band", "BandStack", "ReflectanceArray", "as_reflectance", "parse_bands", "reflectance"]
 
 INDICES = {
     "NDVI": ("nir", "red"),
@@ -108,11 +109,13 @@ class BandStack:
     Attributes
     ----------
     axes : those of the image, with C.
+    reflectance : of the image, where its values are made reflectance.
     dtype : the image's; float32 with indices (float64 for images of 32-bit integers and more).
     """
 
     def __init__(self, array: Any, axes: str, bands: Sequence[Band], nodata: float | None = None) -> None:
         self.array, self.bands, self.nodata = array, tuple(bands), nodata
+        self.reflectance: str | None = getattr(array, "reflectance", None)
         self.source_axes = axes
         self.axes = axes if "C" in axes else f"C{axes}"
         self.at = self.axes.index("C")
@@ -178,3 +181,38 @@ def reflectance(
     if nodata is not None:
         values[array == nodata] = np.nan
     return values
+
+
+class ReflectanceArray:
+    """An image whose whole numbers are reflectance, computed when it is sliced; see `reflectance`.
+
+    Parameters
+    ----------
+    array : anything with `shape`, `dtype` and slicing.
+    text : "SCALE" or "SCALE,OFFSET".
+    nodata : the value of missing pixels, which become NaN.
+
+    Raises
+    ------
+    InputError
+        The text is something else.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, array: Any, text: str, nodata: float | None = None) -> None:
+        self.array, self.reflectance, self.nodata = array, text, nodata
+        self.scale, self.offset = parse_reflectance(text)
+        self.shape = tuple(array.shape)
+        self.ndim = len(self.shape)
+
+    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
+        return reflectance(np.asarray(self.array[key]), self.scale, self.offset, self.nodata)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.asarray(self[...], dtype=dtype)
+
+
+def as_reflectance(array: Any, text: str | None, nodata: float | None = None) -> Any:
+    """The image itself, or its reflectance where a text asks for it and it is not that already."""
+    return array if text is None or getattr(array, "reflectance", None) else ReflectanceArray(array, text, nodata)

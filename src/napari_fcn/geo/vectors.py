@@ -1,8 +1,8 @@
-"""Polygons to labels on an image's grid, and labels to polygons."""
+"""Polygons to labels on an image's grid."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, OutputError
-from ..io.atomic import atomic
+from ..errors import InputError
 from ..registry import nearest
 from .extra import need
 from .raster import GeoInfo
 
-__all__ = ["VECTOR_SUFFIXES", "Rasterized", "polygonize", "rasterize"]
+__all__ = ["VECTOR_SUFFIXES", "Rasterized", "rasterize"]
 
 VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp")
-_DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON"}
 USUAL_NAMES = ("class", "class_name", "classname", "label", "landcover", "land_cover", "category", "type", "name", "id")
 MOST_CLASSES = 65535
 
@@ -66,21 +64,44 @@ def rasterize(
     values, names = _classes(path, name, columns[name])
     shapes, notes = _repaired(path, shapes)
     shapes = _brought(path, shapes, crs, info)
-    usable = [(shape, int(value)) for shape, value in zip(shapes, values, strict=True) if not shape.is_empty]
     (affine,) = need("affine")
-    dtype = np.uint8 if max(values) < 256 else np.uint16
-    labels = features.rasterize(
-        ((shapely.geometry.mapping(shape), value) for shape, value in usable),
+    numbers = features.rasterize(
+        ((shapely.geometry.mapping(shape), n) for n, shape in enumerate(shapes, 1) if not shape.is_empty),
         out_shape=(info.height, info.width),
         transform=affine.Affine(*info.transform),
         fill=0,
-        dtype=dtype,
+        dtype=np.int32,
     )
+    dtype = np.uint8 if max(values) < 256 else np.uint16
+    labels = np.concatenate([[0], values]).astype(dtype)[numbers]
     if not labels.any() and not may_be_empty:
         raise InputError(
             f"No polygon of {str(path)!r} covers the centre of a pixel of the image; is it the right place?"
         )
-    return Rasterized(labels, names, notes)
+    return Rasterized(labels, names, notes + _left_out(path, shapes, numbers, info, outside=not may_be_empty))
+
+
+def _left_out(
+    path: str | Path, shapes: npt.NDArray[Any], numbers: npt.NDArray[np.int32], info: GeoInfo, *, outside: bool
+) -> tuple[str, ...]:
+    """Sentences about polygons that have got no pixel: too small, covered by others, or somewhere else."""
+    (shapely,) = need("shapely")
+    none = np.bincount(numbers.ravel(), minlength=len(shapes) + 1)[1:] == 0
+    none &= ~shapely.is_empty(shapes)
+    a, b, c, d, e, f = info.transform
+    corners = [(0, 0), (info.width, 0), (info.width, info.height), (0, info.height)]
+    frame = shapely.Polygon([(a * x + b * y + c, d * x + e * y + f) for x, y in corners])
+    away = none & ~shapely.intersects(shapes, frame)
+    small = none & ~away
+    notes = []
+    if small.any():
+        notes.append(
+            f"{int(small.sum())} polygons of {Path(path).name} cover no pixel's centre, or later ones cover theirs; "
+            f"they gave no label."
+        )
+    if away.any() and outside:
+        notes.append(f"{int(away.sum())} polygons of {Path(path).name} lie outside the image.")
+    return tuple(notes)
 
 
 def _read(path: Path) -> tuple[npt.NDArray[Any], dict[str, npt.NDArray[Any]], str | None]:
@@ -181,118 +202,3 @@ def _brought(path: str | Path, shapes: npt.NDArray[Any], crs: str | None, info: 
     except errors.RasterioError as error:
         raise InputError(f"{str(path)!r} cannot be brought into the image's coordinates ({error}).") from error
     return np.array([shapely.geometry.shape(each) for each in moved], object)
-
-
-def polygonize(
-    labels: npt.NDArray[Any],
-    info: GeoInfo,
-    path: str | Path,
-    *,
-    names: Mapping[int, str],
-    probabilities: npt.NDArray[Any] | None = None,
-    simplify: float | None = None,
-    overwrite: bool = False,
-) -> int:
-    """Write the connected regions of each class as polygons.
-
-    Columns are `class` (the label value), `name`, `area`, `area_unit`, and with `probabilities` the region's mean of
-    its class's probability. The area is that of the region's pixels, in square map units; where these are degrees, in
-    square metres. Holes are kept, and outlines that regions share stay shared when they are simplified.
-
-    Parameters
-    ----------
-    labels : `(H, W)` label values.
-    info : the grid.
-    path : ends in .gpkg or .geojson.
-    names : of the values that become polygons; other values, such as nodata, are left out.
-    probabilities : `(K, H, W)`, K in the order of `names`.
-    simplify : about how far an outline may move, in map units; three quarters of a pixel when None, 0 keeps every step.
-
-    Returns
-    -------
-    int
-        The number of polygons.
-
-    Raises
-    ------
-    OutputError
-        The suffix is another, or the file cannot be written.
-    """
-    shapely, raw = need("shapely", "pyogrio.raw")
-    target = Path(path)
-    check_polygon_path(target)
-    found = list(_regions(labels, info, list(names), probabilities))
-    shapes = np.array([shapely.geometry.shape(each["shape"]) for each in found], object)
-    areas, unit = _areas(shapes, np.array([each["pixels"] for each in found]), info)
-    # A corner of a staircase has the area of half a pixel, and goes when that is less than the tolerance's square.
-    tolerance = 0.75 * info.pixel_area**0.5 if simplify is None else simplify
-    if tolerance and len(shapes):
-        simpler = shapely.coverage_simplify(shapes, tolerance)
-        shapes = np.where(shapely.is_valid(simpler) & (shapely.area(simpler) > 0), simpler, shapes)
-    columns: dict[str, npt.NDArray[Any]] = {
-        "class": np.array([each["value"] for each in found], np.int32),
-        "name": np.array([names[each["value"]] for each in found], object),
-        "area": areas,
-        "area_unit": np.array([unit] * len(found), object),
-    }
-    if probabilities is not None:
-        columns["probability"] = np.array([each["probability"] for each in found], np.float64)
-    with atomic(target, overwrite=overwrite) as temporary:
-        raw.write(
-            temporary,
-            shapely.to_wkb(shapes),
-            list(columns.values()),
-            list(columns),
-            crs=info.crs,
-            geometry_type="Polygon",
-            driver=_DRIVERS[target.suffix.lower()],
-            layer="regions",
-        )
-    return len(found)
-
-
-def check_polygon_path(path: Path) -> None:
-    """Raise `OutputError` when polygons cannot be written to a file of this name."""
-    if path.suffix.lower() not in _DRIVERS:
-        raise OutputError(f"Polygons are written to a .gpkg or .geojson file. Got {str(path)!r}.")
-
-
-def _regions(
-    labels: npt.NDArray[Any], info: GeoInfo, values: list[int], probabilities: npt.NDArray[Any] | None
-) -> Iterator[dict[str, Any]]:
-    """The connected regions of each class: outline, value, pixels and mean probability."""
-    from scipy import ndimage
-
-    features, affine = need("rasterio.features", "affine")
-    transform = affine.Affine(*info.transform)
-    for index, value in enumerate(values):
-        inside = labels == value
-        regions, count = ndimage.label(inside)
-        if not count:
-            continue
-        pixels = np.bincount(regions.ravel(), minlength=count + 1)
-        mean = np.zeros(count + 1)
-        if probabilities is not None:
-            mean = np.bincount(regions.ravel(), weights=probabilities[index].ravel(), minlength=count + 1)
-            mean = mean / np.maximum(pixels, 1)
-        for shape, number in features.shapes(regions.astype(np.int32), mask=inside, transform=transform):
-            yield {
-                "shape": shape,
-                "value": value,
-                "pixels": int(pixels[int(number)]),
-                "probability": float(mean[int(number)]),
-            }
-
-
-def _areas(shapes: npt.NDArray[Any], pixels: npt.NDArray[Any], info: GeoInfo) -> tuple[npt.NDArray[np.float64], str]:
-    """Areas of regions in square map units, or in square metres where map units are degrees."""
-    crs_module, warp, shapely = need("rasterio.crs", "rasterio.warp", "shapely")
-    crs = None if info.crs is None else crs_module.CRS.from_wkt(info.crs)
-    if crs is None or not crs.is_geographic:
-        unit = "pixels" if crs is None else f"square {crs.linear_units}"
-        return pixels * info.pixel_area, unit
-    if not len(shapes):
-        return np.zeros(0), "square metre"
-    # Steps follow meridians and parallels, which an equal-area cylinder keeps as straight lines: areas are exact.
-    flat = warp.transform_geom(crs, "EPSG:6933", [shapely.geometry.mapping(each) for each in shapes])
-    return shapely.area(np.array([shapely.geometry.shape(each) for each in flat], object)), "square metre"

@@ -15,7 +15,7 @@ from ..errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SUFFIXES", "check_file", "is_file_name", "read_document", "read_tensors"]
+__all__ = ["DAMAGE", "SUFFIXES", "check_file", "innermost", "is_file_name", "read_document", "read_tensors"]
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 KEY = "napari_fcn"
@@ -102,20 +102,20 @@ def read_tensors(text: str) -> dict[str, Tensor]:
         ) from error
     except (SafetensorError, *DAMAGE) as error:
         raise _damaged(text, error) from error
-    named = _innermost(loaded)
+    named = innermost(loaded)
     tensors = {str(name): tensor for name, tensor in named.items() if isinstance(tensor, torch.Tensor)}
     if not tensors:
         raise InputError(f"{text!r} holds no tensors with names; save the network's `state_dict()`.")
     return tensors
 
 
-def _innermost(loaded: Any) -> Mapping[Any, Any]:
+def innermost(loaded: Any) -> Mapping[Any, Any]:
     """The mapping of tensors inside what a training script saved; an empty one when there is none."""
     if not isinstance(loaded, Mapping):
         return {}
     for key in NESTED:
         if isinstance(loaded.get(key), Mapping):
-            return _innermost(loaded[key])
+            return innermost(loaded[key])
     return loaded
 
 
