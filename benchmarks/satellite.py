@@ -91,8 +91,8 @@ def weights(arguments: argparse.Namespace) -> None:
             scores = fcn.evaluate(predicted, truth)
             history = segmenter.history
             tell(
-                set=name, weights=kind, cpu_seconds=round(seconds), steps=history["steps"], best_step=history["best_step"],
-                normalization=segmenter.normalization.mode,
+                set=name, weights=kind, cpu_seconds=round(seconds), steps=history["steps"],
+                best_step=history["best_step"], normalization=segmenter.normalization.mode,
                 mean_iou=round(scores.mean_iou, 3), accuracy=round(scores.pixel_accuracy, 3),
             )  # fmt: skip
 

@@ -231,7 +231,7 @@ def parse_reflectance(text: str) -> tuple[float, float]:
     (0.0001, -0.1)
     """
     try:
-        scale, offset = map(float, text.split(",") if "," in text else (text, 0.0))
+        scale, offset = map(float, text.split(",") if "," in text else (text, "0"))
     except ValueError:
         scale, offset = 0.0, 0.0
     if not 0 < scale < float("inf") or not abs(offset) < float("inf"):

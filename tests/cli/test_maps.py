@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +27,17 @@ rasterio = pytest.importorskip("rasterio")
 UTM = rasterio.crs.CRS.from_epsg(32615).to_wkt()
 GRID = GeoInfo(UTM, (30.0, 0.0, 462405.0, 0.0, -30.0, 1741815.0), 96, 128, "int16", ())
 NODATA = -9999
+
+
+GEOMETRY = ("coordinateSystem", "geoTransform", "cornerCoordinates", "size")
+
+
+def reported(path: str, word: str) -> Any:
+    """What GDAL's own program says of a file; nothing where it is not installed."""
+    if shutil.which("gdalinfo") is None:
+        return None
+    found = subprocess.run(["gdalinfo", "-json", path], check=True, capture_output=True, text=True)
+    return json.loads(found.stdout)[word]
 
 
 @pytest.fixture
@@ -58,13 +73,29 @@ def model(tmp_path: Path) -> Path:
 
 def test_a_scene_becomes_a_map_and_polygons(run, scene: Path, model: Path, tmp_path: Path) -> None:
     labels, scores, regions = tmp_path / "map.tif", tmp_path / "scores.tif", tmp_path / "regions.gpkg"
-    more = ("--probabilities", scores, "--polygons", regions, "--cog")
+    unsure = tmp_path / "unsure.tif"
+    more = ("--probabilities", scores, "--uncertainty", unsure, "--polygons", regions, "--cog")
     outcome = run("predict", "--model", model, "--images", scene, "--output", labels, *more, "--json")
     assert outcome.code == 0, outcome.err
     assert outcome.json["polygons"] == [str(regions)]
-    with rasterio.open(labels) as data, rasterio.open(scene) as source, rasterio.open(scores) as chances:
-        for each in (data, chances):
+    with (
+        rasterio.open(labels) as data,
+        rasterio.open(scene) as source,
+        rasterio.open(scores) as chances,
+        rasterio.open(unsure) as doubts,
+    ):
+        for each in (data, chances, doubts):
             assert (each.crs, each.transform) == (source.crs, source.transform)
+            assert [reported(each.name, word) for word in GEOMETRY] == [
+                reported(source.name, word) for word in GEOMETRY
+            ]
+        missing = source.read(1) == NODATA
+        for each in (chances, doubts):
+            assert np.isnan(each.nodata)
+            np.testing.assert_array_equal(np.isnan(each.read()), np.broadcast_to(missing, (each.count, 96, 128)))
+        np.testing.assert_allclose(chances.read()[:, ~missing].sum(axis=0), 1, rtol=1e-5)
+        assert 0 <= doubts.read()[:, ~missing].min() <= doubts.read()[:, ~missing].max() <= 1
+        assert doubts.descriptions == ("uncertainty",)
         assert data.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
         assert data.colormap(1)[9] == (0x31, 0xA3, 0x54, 255)
         assert chances.descriptions == ("bare", "green")

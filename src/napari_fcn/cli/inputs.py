@@ -85,7 +85,8 @@ def read_pairs(
 ) -> LabelledFiles:
     """Read images and labels; their axes as given, as the files say, or as shapes suggest, but one for all.
 
-    With `bands`, channels are chosen and computed by name, of the values that `reflectance` makes; polygons become labels on their image's grid.
+    With `bands`, channels are chosen and computed by name, of the values that `reflectance` makes; polygons become
+    labels on their image's grid.
 
     Raises
     ------

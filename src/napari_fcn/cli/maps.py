@@ -131,9 +131,12 @@ class MapResults:
         from ..geo.raster import to_cog
 
         paint(target["labels"], segmenter.classes)
-        scores = target.get("probabilities")
-        if scores is not None and scores.suffix.lower() in (".tif", ".tiff"):
-            stack_bands(scores, read_info(file), list(segmenter.classes.names.values()))
+        bands = {"probabilities": list(segmenter.classes.names.values()), "uncertainty": ["uncertainty"]}
+        for kind, names in bands.items():
+            path = target.get(kind)
+            if path is not None and path.suffix.lower() in (".tif", ".tiff"):
+                labels = target["labels"]
+                stack_bands(path, read_info(file), names, labels=labels, nodata=segmenter.nodata_value)
         if self.cog:
             for kind, path in target.items():
                 if not (kind == "probabilities" and self.temporary):

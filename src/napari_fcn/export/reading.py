@@ -24,8 +24,10 @@ DESCRIPTION = "config.json"
 
 
 def load_any(path: str | Path) -> Segmenter:
-    """A segmenter from a .safetensors file, an .onnx file, a BioImage.IO package (.zip or folder), or a whole network
-    of another program (a folder of `save_pretrained`, a state dict in .pth or .pt).
+    """A segmenter from a file of this program, of ONNX, a BioImage.IO package, or a whole network of another program.
+
+    These are told by their endings: .safetensors, .onnx, .zip or a folder with a description, and a folder of
+    `save_pretrained` or a state dict in .pth or .pt.
 
     Raises
     ------

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-import tifffile
+import numpy as np
 
 from ..data.classes import LabelClass
+from ..io import read_image
 from ..io.atomic import atomic
 from .extra import need
 from .raster import GeoInfo, opened
 from .sidecar import PALETTE, hex_to_rgb
 
 __all__ = ["paint", "stack_bands"]
+
+ROWS = 512
+"""That are read and written at once."""
 
 
 def paint(path: str | Path, classes: Iterable[LabelClass]) -> bool:
@@ -36,16 +41,21 @@ def paint(path: str | Path, classes: Iterable[LabelClass]) -> bool:
     return True
 
 
-def stack_bands(path: str | Path, info: GeoInfo, names: Sequence[str]) -> None:
+def stack_bands(
+    path: str | Path, info: GeoInfo, names: Sequence[str], *, labels: str | Path | None = None, nodata: int = 0
+) -> None:
     """Make the pages of a TIFF the named bands of one raster; map programs see only the first page otherwise.
 
     Parameters
     ----------
-    path : a TIFF with a page of `info`'s size for each of `names`.
+    path : a TIFF of floats with a page of `info`'s size for each of `names`.
+    labels : a map of the same size; where it has the value `nodata` the bands become NaN, which is their nodata value.
     """
-    affine, _ = need("affine", "rasterio")
+    affine, _, windows = need("affine", "rasterio", "rasterio.windows")
+    source = read_image(path)
+    axes = source.axes or "YX"
     with (
-        tifffile.TiffFile(path) as tiff,
+        ExitStack() as stack,
         atomic(path) as temporary,
         opened(
             temporary,
@@ -54,7 +64,8 @@ def stack_bands(path: str | Path, info: GeoInfo, names: Sequence[str]) -> None:
             width=info.width,
             height=info.height,
             count=len(names),
-            dtype=tiff.series[0].dtype,
+            dtype=source.array.dtype,
+            nodata=np.nan,
             crs=info.crs,
             transform=affine.Affine(*info.transform),
             compress="deflate",
@@ -62,6 +73,15 @@ def stack_bands(path: str | Path, info: GeoInfo, names: Sequence[str]) -> None:
             bigtiff="if_safer",
         ) as data,
     ):
+        shown = None if labels is None else stack.enter_context(opened(Path(labels)))
+        for top in range(0, info.height, ROWS):
+            height = min(ROWS, info.height - top)
+            key = tuple(slice(top, top + height) if letter == "Y" else slice(None) for letter in axes)
+            strip = np.array(source.array[key])
+            strip = np.moveaxis(strip, axes.index("C"), 0) if "C" in axes else strip[None]
+            window = windows.Window(0, top, info.width, height)
+            if shown is not None:
+                strip[:, shown.read(1, window=window) == nodata] = np.nan
+            data.write(strip, window=window)
         for number, name in enumerate(names, 1):
-            data.write(tiff.asarray(key=number - 1), number)
             data.set_band_description(number, name)
