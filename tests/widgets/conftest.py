@@ -11,6 +11,7 @@ from napari.utils.notifications import notification_manager
 
 from napari_fcn.data import ClassTable, LabelClass
 from napari_fcn.data.axes import spatial_axes
+from napari_fcn.imaging import Chain
 from napari_fcn.widgets import Classes, Segment, Train
 from napari_fcn.widgets.preferences import FOLDER_VARIABLE
 from napari_fcn.widgets.store import segmenters
@@ -21,6 +22,7 @@ class Threshold:
 
     classes = ClassTable((LabelClass(0, "background", "#404040"), LabelClass(3, "bright", "#ff8000")))
     nodata_value = 255
+    postprocess = Chain()
 
     def __init__(self, channels: int = 1, rows: int = 4, error: Exception | None = None) -> None:
         self.channels, self.rows, self.error = channels, rows, error

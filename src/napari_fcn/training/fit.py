@@ -151,7 +151,7 @@ class Training(Loop[Scores]):
             self.network,
             self.engine,
             self.record,
-            self._seconds,
+            self._clock(),
             time_budget=self.config.time_budget,
             starts_known=self._starts_known,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..config import TrainingConfig
@@ -113,10 +115,16 @@ class Learner:
 
 def _forward_module(network: Network) -> nn.Module:
     """The network as one module that also takes what its frozen part made of the images."""
+    return _forward_class()(network)
+
+
+@functools.cache
+def _forward_class() -> Callable[[Network], nn.Module]:
+    """The class of such modules, made once: a class is a circle, which keeps what its functions refer to in memory."""
     from torch import nn
 
     class Forward(nn.Module):
-        def __init__(self) -> None:
+        def __init__(self, network: Network) -> None:
             super().__init__()
             self.network = network
 
@@ -127,4 +135,4 @@ def _forward_module(network: Network) -> nn.Module:
             decoded = inputs[0] if what == "decoded" else self.network.decoder(inputs)
             return self.network.judge(decoded)[..., : size[0], : size[1]]
 
-    return Forward()
+    return Forward

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Generator
+import weakref
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -146,6 +147,19 @@ class Loop(Generic[S]):
             self._end("cancelled")
             raise
         yield self._end(reason)
+
+    def _clock(self) -> Callable[[], float]:
+        """`_seconds` for parts of this training, which do not hold it.
+
+        Otherwise networks and optimizers of trainings that are over stay in memory until Python looks for circles.
+        """
+        reference = weakref.ref(self)
+
+        def seconds() -> float:
+            training = reference()
+            return 0.0 if training is None else training._seconds()
+
+        return seconds
 
     def _seconds(self) -> float:
         return self.result.seconds if self.result is not None else time.perf_counter() - self._begin

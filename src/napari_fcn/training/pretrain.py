@@ -105,7 +105,7 @@ class Pretraining(Loop[float]):
             self.network,
             self.engine,
             self.record,
-            self._seconds,
+            self._clock(),
             time_budget=config.time_budget,
             starts_known=False,
         )

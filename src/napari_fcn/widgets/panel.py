@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QLabel, QSizePolicy
 
 from ..errors import FcnError
+from . import preferences
 from . import worker as workers
 from .scroll import FormArea
 from .worker import Task, Worker
@@ -79,6 +81,11 @@ class Panel(Container[Widget]):
 
     done = Signal(object)
     ended = Signal()
+
+    memory = ""
+    """Under which name values are remembered between sessions."""
+    remembered: tuple[str, ...] = ()
+    """Fields whose values come back in the next session."""
 
     def __init__(
         self,
@@ -185,6 +192,17 @@ class Panel(Container[Widget]):
             finished=self._finished,
         )
         return self._worker
+
+    def remember(self) -> None:
+        """Keep what was chosen for the next session."""
+        preferences.remember(self.memory, {name: getattr(self, name).value for name in self.remembered})
+
+    def recall(self) -> None:
+        """Take what was chosen last time, where that can still be chosen."""
+        for name, value in preferences.recall(self.memory).items():
+            if name in self.remembered and value in getattr(getattr(self, name), "choices", [value]):
+                with contextlib.suppress(ValueError, TypeError):
+                    getattr(self, name).value = value
 
     def attempt(self, action: Callable[[], Any]) -> None:
         """Do what a button asks for; what is wrong becomes a notification."""

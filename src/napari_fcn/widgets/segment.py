@@ -6,23 +6,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magicgui.types import FileDialogMode
-from magicgui.widgets import CheckBox, ComboBox, FileEdit, LineEdit, PushButton, Select
-from magicgui.widgets.bases import Widget
+import numpy as np
 from napari.layers import Image, Labels
+from napari.utils.colormaps import label_colormap
 from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QFileDialog
 
 from ..config import PredictionConfig
 from ..errors import InputError
-from ..options import options
-from . import layers, preferences
-from .fields import SettingBox, field, layer_field, slim
+from . import layers
+from .earth import place_on_earth
 from .live import LiveLayer, worth_watching
 from .next_place import show_next_place
-from .panel import Panel, Progress, Work, values
+from .panel import Progress, Work, values
 from .script import Script, prediction_script
-from .segment_job import FolderJob, Part, Result, SegmentJob, Watched, WatchedJob
+from .segment_form import WANTED, SegmentForm, with_filters
+from .segment_job import MARGIN, FolderJob, Part, Result, SegmentJob, Watched, WatchedJob
 from .segment_layers import Target, show
 from .store import segmenters
 from .worker import Stop, Worker
@@ -36,39 +35,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Segment"]
 
-SCOPES = (
-    ("The whole layer", "layer", "all slices and frames of the image layer"),
-    ("What is seen", "view", "the part of the slice that the window shows, at full resolution"),
-    ("This slice", "slice", "the slice at which the sliders stand"),
-    ("Several layers", "layers", "one after the other"),
-    ("A folder of files", "folder", "files that need not be opened; results are files too"),
-)
-SHOWN = {
-    "layer": ("image", "into"),
-    "view": ("image", "into"),
-    "slice": ("image", "into"),
-    "layers": ("images",),
-    "folder": ("source", "target", "overwrite"),
-}
-WANTED = {
-    "with_probabilities": "Probabilities too",
-    "with_uncertainty": "Uncertainty too",
-    "with_objects": "Numbered objects too",
-}
-TIPS = (
-    "Another layer with the probability of each class",
-    "Another layer that is bright where the network is unsure",
-    "Another layer in which every object has its number; touching ones are parted at their waists",
-)
 
-
-class Segment(Panel):
+class Segment(SegmentForm):
     """Segment image layers or files with a segmenter that was trained here or loaded from a file.
 
     Fields are `scope` ("layer", "view", "slice", "layers" or "folder"), `image`, `images`, `source` and `target`,
     `segmenter` (its name), `into` (a labels layer to write to), `with_probabilities`, `with_uncertainty`,
-    `with_objects`, `axes`, and the settings of prediction. Calling the widget starts in a thread and returns the
-    worker; `wait` returns the labels layer, a list of them for several layers, or the files.
+    `with_objects`, `axes`, `postprocess` (filters of the labels as text, which belong to the segmenter from then on),
+    and the settings of prediction. Calling the widget starts in a thread and returns the worker; `wait` returns the
+    labels layer, a list of them for several layers, or the files.
 
     Parameters
     ----------
@@ -85,93 +60,12 @@ class Segment(Panel):
     result: Any
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        self._viewer = napari_viewer
-        self._settings = options(PredictionConfig)
-        self._guessed: tuple[Any, str] = (None, "")
         self._watched: LiveLayer | None = None
-        super().__init__(self._fields(), self._advanced_fields(), "Segment", self._further())
+        super().__init__(napari_viewer)
         self.load_button.clicked.connect(lambda: self.attempt(self._load_clicked))
+        self.save_button.clicked.connect(lambda: self.attempt(self._save_clicked))
         self.next_button.clicked.connect(lambda: self.attempt(lambda: show_next_place(self._viewer)))
         self.script_button.clicked.connect(lambda: self.attempt(self._script_clicked))
-        self.image.changed.connect(self._guess_axes)
-        self.segmenter.changed.connect(self._guess_axes)
-        self.scope.changed.connect(self._show_fields)
-        segmenters.changed.connect(self._segmenters_changed)
-        self._guess_axes()
-        self._show_fields()
-
-    def _fields(self) -> list[Widget]:
-        scope = SettingBox(SCOPES, value="layer", name="scope", label="What", tooltip="What is to be segmented")
-        image = layer_field("image", Image, "What to segment; slices and frames are walked through")
-        images = Select(
-            name="images",
-            label="Images",
-            choices=lambda _: [layer for layer in self._viewer.layers if isinstance(layer, Image)],
-            tooltip="The layers to segment, one after the other; hold Ctrl to choose several",
-        )
-        images.native.setMaximumHeight(90)
-        source = FileEdit(
-            name="source",
-            label="Files",
-            mode=FileDialogMode.EXISTING_DIRECTORY,
-            tooltip="A folder of images, or a pattern like d/*.tif",
-        )
-        target = FileEdit(
-            name="target", label="Results", mode=FileDialogMode.EXISTING_DIRECTORY, tooltip="A folder for the results"
-        )
-        overwrite = CheckBox(name="overwrite", text="Replace results that exist", value=False)
-        segmenter = slim(
-            ComboBox(
-                name="segmenter",
-                label="Segmenter",
-                choices=lambda _: list(segmenters),
-                tooltip="Trained in this session, or loaded from a file",
-            )
-        )
-        load = PushButton(
-            text="Load segmenter…", name="load_button", tooltip="Use a segmenter that was saved to a file"
-        )
-        axes = LineEdit(
-            name="axes",
-            label="Axes",
-            tooltip="What the image's axes are, in their order:\nT time, Z depth, C channel, Y row, X column.",
-        )
-        into = slim(
-            ComboBox(
-                name="into",
-                label="Write into",
-                choices=lambda _: [
-                    ("A layer of its own", None),
-                    *((layer.name, layer) for layer in self._viewer.layers if isinstance(layer, Labels)),
-                ],
-                tooltip="A labels layer that is changed; Ctrl+Z takes the change back",
-            )
-        )
-        extras = [
-            CheckBox(name=name, text=text, tooltip=tip, value=False)
-            for (name, text), tip in zip(WANTED.items(), TIPS, strict=True)
-        ]
-        return [scope, image, images, source, target, overwrite, segmenter, load, axes, into, *extras]
-
-    def _advanced_fields(self) -> list[Widget]:
-        fields: list[Widget] = [field(name, default, option) for name, (default, option) in self._settings.items()]
-        device = next(widget for widget in fields if widget.name == "device")
-        device.value = preferences.preference("device") or device.value  # type: ignore[attr-defined]
-        return fields
-
-    def _further(self) -> list[Widget]:
-        script = PushButton(
-            text="Copy as script…",
-            name="script_button",
-            tooltip="Copy the Python and the command line that repeat this;\n"
-            "image and segmenter are written to a folder that you choose",
-        )
-        place = PushButton(
-            text="Where to paint next",
-            name="next_button",
-            tooltip="Go to the most uncertain part that nobody has painted; needs the layer of uncertainty",
-        )
-        return [place, script]
 
     def load(self, path: str | Path) -> Worker:
         """Start to load a segmenter from a file, and choose it; `wait` returns it.
@@ -190,6 +84,8 @@ class Segment(Panel):
             return self._prepare_folder(trained, settings)
         targets = [self._target(image) for image in images]
         wanted = frozenset(box for box in WANTED if getattr(self, box).value)
+        self._check_numbers(trained, wanted)
+        self.remember()
         if self.scope.value == "layer" and not wanted and self._is_watched(targets[0], trained, settings):
             return self._prepare_watched(images[0], targets[0], name, trained, settings)
         job = SegmentJob(
@@ -237,6 +133,18 @@ class Segment(Panel):
         if self._watched is not None:
             self._watched.show(self._viewer, detail)
 
+    def save(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write the chosen segmenter, with the filters that are shown.
+
+        Raises
+        ------
+        InputError
+            No segmenter is chosen.
+        OutputError
+            The file exists and `overwrite` is not set, or cannot be written.
+        """
+        self._trained()[1].save(path, overwrite=overwrite)
+
     def script(self, folder: str | Path) -> Script:
         """The Python and the command line that repeat the segmentation of the whole layer `image`.
 
@@ -265,7 +173,23 @@ class Segment(Panel):
         name = self.segmenter.value
         if name is None:
             raise InputError("Segmenting needs a segmenter. Got none; train one, or load one from a file.")
-        return name, segmenters[name]
+        return name, with_filters(segmenters[name], self._filters.chain)
+
+    def _check_numbers(self, trained: Segmenter, wanted: frozenset[str]) -> None:
+        """Refuse what makes no sense of labels that filters have turned into numbered objects."""
+        if not trained.postprocess.numbers:
+            return
+        if "with_objects" in wanted:
+            raise InputError(
+                f"These filters number the objects already: {trained.postprocess}. Leave out the one that does, or "
+                f"'{WANTED['with_objects']}'."
+            )
+        into: Labels | None = self.into.value if self.scope.value not in ("layers", "folder") else None
+        if into is not None and not np.can_cast(np.int32, layers.array(into).dtype):
+            raise InputError(
+                f"Numbered objects need a labels layer of 32 bits or more. Got {layers.array(into).dtype} in "
+                f"'{into.name}'; convert it, or write into a layer of its own."
+            )
 
     def _target(self, image: Image) -> Target:
         """Where the result of an image goes."""
@@ -282,7 +206,7 @@ class Segment(Panel):
         into: Labels | None = None if several else self.into.value
         if into is not None:
             layers.check_labels(axes, image, into)
-        place = {name: image.metadata[name] for name in ("geo",) if part.whole and name in image.metadata}
+        place = place_on_earth(image, part.rows, part.columns)
         return Target(image.name, str(image.unique_id), axes, shape, layers.geometry(image, axes), part, into, place)
 
     def _prepare_folder(self, trained: Segmenter, settings: dict[str, Any]) -> Work:
@@ -297,7 +221,12 @@ class Segment(Panel):
         return Work(job.run, f"segmentation of the files in {source}", finish)
 
     def _show(
-        self, targets: list[Target], name: str, trained: Segmenter, several: bool, results: list[Result] | None
+        self,
+        targets: list[Target],
+        name: str,
+        trained: Segmenter,
+        several: bool,
+        results: list[Result] | None,
     ) -> tuple[Any, str]:
         """Show results as layers; what was asked for one layer gives one, for several a list."""
         if results is None:
@@ -305,11 +234,13 @@ class Segment(Panel):
         shown = [
             show(self._viewer, target, name, trained, result) for target, result in zip(targets, results, strict=True)
         ]
-        found = [sum((result.labels == entry.value).any() for entry in trained.classes) for result in results]
-        lines = [
-            f"{verb} '{layer.name}', made by '{name}': {count} of {len(trained.classes)} classes found."
-            for (layer, verb), count in zip(shown, found, strict=True)
-        ]
+        lines = []
+        for (layer, verb), target, result in zip(shown, targets, results, strict=True):
+            if target.into is None and trained.postprocess.numbers:
+                layer.features, layer.colormap = {}, label_colormap()
+            lines.append(f"{verb} '{layer.name}', made by '{name}': {_found(trained, result)}.")
+        if trained.postprocess and any(target.part.rows for target in targets):
+            lines.append(f"The filters saw what is seen and {MARGIN} pixels around it, no more; objects may be cut.")
         made = [layer for layer, _ in shown]
         return (made if several else made[0]), "\n".join(lines)
 
@@ -326,40 +257,28 @@ class Segment(Panel):
         if path:
             self.load(path)
 
+    def _save_clicked(self) -> None:
+        typed, _ = QFileDialog.getSaveFileName(
+            self.native, "Save segmenter", "segmenter.safetensors", "Segmenters (*.safetensors)"
+        )
+        if typed:
+            path = Path(typed).with_suffix(".safetensors")
+            # The dialog has asked about the file that was typed, not about the one with another ending.
+            self.save(path, overwrite=path == Path(typed))
+            show_info(f"Saved as {path.name}.")
+
     def _script_clicked(self) -> None:
         folder = QFileDialog.getExistingDirectory(self.native, "Where to write image and segmenter")
         if folder:
             self.script(folder).copy()
             show_info("Copied: the Python and the command line that repeat this segmentation.")
 
-    def _segmenters_changed(self, name: str) -> None:
-        if self._gone:
-            return
-        self.segmenter.reset_choices()
-        if name in segmenters:
-            # What was just trained or loaded is what one wants to try.
-            self.segmenter.value = name
 
-    def _show_fields(self) -> None:
-        """Show the fields that the scope needs."""
-        needed = SHOWN[self.scope.value]
-        for name in ("image", "images", "source", "target", "overwrite", "into"):
-            getattr(self, name).visible = name in needed
-        self.axes.visible = self.scope.value not in ("layers", "folder")
-        for name in WANTED:
-            getattr(self, name).visible = self.scope.value != "folder"
-
-    def _channels(self) -> int | None:
-        name = self.segmenter.value
-        return segmenters[name].channels if name in segmenters else None
-
-    def _guess_axes(self) -> None:
-        image = self.image.value
-        guessed_for, guess = self._guessed
-        if image is None or (image is guessed_for and self.axes.value != guess):
-            return  # what was typed for this image stays
-        self._guessed = image, layers.image_axes(image, channels=self._channels())
-        self.axes.value = self._guessed[1]
+def _found(trained: Segmenter, result: Result) -> str:
+    if trained.postprocess.numbers:
+        return f"{len(np.unique(result.labels[result.labels > 0]))} objects"
+    present = sum(bool((result.labels == entry.value).any()) for entry in trained.classes)
+    return f"{present} of {len(trained.classes)} classes found"
 
 
 def _load(file: Path, stop: Stop) -> Generator[Progress, None, Segmenter | None]:

@@ -30,7 +30,7 @@ class Target:
     whole : where it lies, from `layers.geometry`.
     part : what was segmented of it.
     into : a labels layer over the whole image to write into.
-    place : what the image's metadata say of its place on Earth, for labels over the whole image; else nothing.
+    place : what the image's metadata say of the part's place on Earth, as metadata of its labels.
     """
 
     name: str

@@ -20,7 +20,7 @@ from .panel import Work
 from .preview_layer import PreviewLayer
 from .script import Script, training_script
 from .store import segmenters
-from .train_form import REMEMBERED, TrainForm
+from .train_form import TrainForm
 from .training_job import Live, TrainingJob, TrainingOutcome
 from .worker import Worker
 
@@ -201,7 +201,7 @@ class Train(TrainForm):
         self._curves.show_history(job.live.history)
         self._curves.show()
         self._look()
-        preferences.remember("train", {name: getattr(self, name).value for name in REMEMBERED})
+        self.remember()
         network = job.settings["architecture"] if job.init is None else job.init.model.architecture
         return Work(job.run, f"training of {network} on '{image.name}'", self._offer)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,11 +20,9 @@ from .panel import Panel, values, wrapping_label
 from .store import segmenters
 from .worker import Worker
 
-__all__ = ["REMEMBERED", "TrainForm"]
+__all__ = ["TrainForm"]
 
 ESSENTIAL = ("zero", "architecture", "transfer", "time_budget")
-REMEMBERED = ("architecture", "transfer", "time_budget", "preview")
-"""Fields whose values come back in the next session."""
 
 
 class TrainForm(Panel):
@@ -34,6 +31,9 @@ class TrainForm(Panel):
     Settings that only some architectures have are shown for these alone, and start anew, at their usual values, when
     another architecture is chosen.
     """
+
+    memory = "train"
+    remembered = ("architecture", "transfer", "time_budget", "preview")
 
     def __init__(self, action: str, further: Iterable[Widget]) -> None:
         self._settings = options(ModelConfig, DataConfig, TrainingConfig)
@@ -81,7 +81,7 @@ class TrainForm(Panel):
             getattr(self, name).changed.connect(self._show_usual)
         self._architecture_changed()
         self._labels_changed()
-        self._recall()
+        self.recall()
         self._transfer_changed()
 
     def _setting_fields(self) -> dict[str, Widget]:
@@ -256,10 +256,3 @@ class TrainForm(Panel):
 
     def _budget_changed(self) -> None:
         self.time_budget.enabled = self.steps.value is None and self.epochs.value is None
-
-    def _recall(self) -> None:
-        """Take what was chosen last time, where that can still be chosen."""
-        for name, value in preferences.recall("train").items():
-            if name in REMEMBERED and value in getattr(getattr(self, name), "choices", [value]):
-                with contextlib.suppress(ValueError, TypeError):
-                    getattr(self, name).value = value
