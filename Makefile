@@ -24,13 +24,16 @@ gui: $(VENV)/.installed-pyside6 ## open napari with the plugin and a sample
 
 test: $(VENV)/.installed-test ## run all tests, offline, on a screen that nobody sees
 	@bash tools/qt_system_libraries.sh --virtual-screen
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 bash tools/virtual_screen.sh \
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 QT_API=pyside6 PYTEST_QT_API=pyside6 bash tools/virtual_screen.sh \
 		$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+ifeq ($(strip $(ARGS)),)
+	@$(MAKE) --no-print-directory test-pyqt6
+endif
 
-test-pyqt6: $(VENV)/.installed-test $(VENV)/.installed-pyqt6 ## run a few tests of the widgets with the other Qt binding
+test-pyqt6: $(VENV)/.installed-test $(VENV)/.installed-pyqt6 ## run what each widget does with the other Qt binding
 	@bash tools/qt_system_libraries.sh --virtual-screen
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 QT_API=pyqt6 PYTEST_QT_API=pyqt6 bash tools/virtual_screen.sh \
-		$(BIN)/python -m pytest tests/widgets/test_classes.py tests/widgets/test_curves.py tests/widgets/test_segment_parts.py
+		$(BIN)/python -m pytest -m both_qt tests/widgets $(ARGS)
 
 lint: $(VENV)/.installed-lint ## check style, format, types and who imports whom
 	$(BIN)/ruff check
@@ -40,7 +43,7 @@ lint: $(VENV)/.installed-lint ## check style, format, types and who imports whom
 
 screenshots: $(VENV)/.installed-test ## take the pictures of the widgets in docs/images anew; ARGS names some
 	@bash tools/qt_system_libraries.sh --virtual-screen
-	HF_HUB_OFFLINE=1 bash tools/virtual_screen.sh $(BIN)/python tools/screenshots.py $(ARGS)
+	HF_HUB_OFFLINE=1 QT_API=pyside6 bash tools/virtual_screen.sh $(BIN)/python tools/screenshots.py $(ARGS)
 
 clean: ## remove what was built, measured, cached and demonstrated
 	rm -rf build dist $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

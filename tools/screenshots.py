@@ -1,7 +1,7 @@
 """Make the pictures of the widgets in docs/images anew, each in a viewer of its own, as small PNG files.
 
 A file in tools/screens makes the pictures of one page: `python FILE FOLDER [--theme THEME]`. To add some, add a file;
-`FOLDERS` says where its pictures go when that is not docs/images.
+`_window.py` has what they share, and `FOLDERS` says where its pictures go when that is not docs/images.
 
 make screenshots
 make screenshots ARGS="process evaluate"
@@ -33,7 +33,7 @@ def shrink(path: Path) -> bytes:
 
 def main() -> int:
     """Run the wanted files; one that fails leaves its old pictures, and the exit code says so."""
-    known = sorted(path.stem for path in (TOOLS / "screens").glob("*.py"))
+    known = sorted(path.stem for path in (TOOLS / "screens").glob("[!_]*.py"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(known)}; all when none is given")
     parser.add_argument("--theme", default="dark", choices=("dark", "light"))

@@ -26,6 +26,7 @@ def picture(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, shape, np.uint8)
 
 
+@pytest.mark.both_qt
 def test_from_layers_to_every_output(viewer: napari.Viewer, widget: Autoencoder, tmp_path: Path) -> None:
     image = viewer.add_image(picture(64, 70), name="cells", scale=(0.5, 0.25), translate=(3, 4), units=("um", "um"))
     viewer.add_image(picture(64, 64), name="more")

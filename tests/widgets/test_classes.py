@@ -76,6 +76,7 @@ def test_a_new_class_gets_the_next_value_and_is_painted_with(viewer: napari.View
         classes.add()
 
 
+@pytest.mark.both_qt
 def test_removing_erases_and_undo_brings_the_pixels_back(viewer: napari.Viewer, classes: Classes) -> None:
     labels = painted(viewer)
     labels.selected_label = 4
@@ -100,6 +101,7 @@ def test_what_is_painted_too_thinly_is_told(viewer: napari.Viewer, classes: Clas
     assert "glass" in classes._warning.value
 
 
+@pytest.mark.both_qt
 def test_a_row_and_a_key_choose_the_class(viewer: napari.Viewer, classes: Classes, qtbot: QtBot) -> None:
     labels = painted(viewer)
     classes._table.selectRow(2)
@@ -155,6 +157,7 @@ def test_shapes_that_lie_elsewhere_are_told(viewer: napari.Viewer, classes: Clas
         classes.paint_shapes()
 
 
+@pytest.mark.both_qt
 def test_closed_it_lets_go_of_layer_and_keys(viewer: napari.Viewer, qtbot: QtBot) -> None:
     dock, widget = viewer.window.add_plugin_dock_widget("napari-fcn", "Classes")
     labels = painted(viewer)

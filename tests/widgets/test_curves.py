@@ -1,6 +1,7 @@
 """What the curves know and draw."""
 
 import numpy as np
+import pytest
 from pytestqt.qtbot import QtBot
 
 from napari_fcn.metrics import score_pairs
@@ -46,6 +47,7 @@ def test_the_moment_says_step_speed_device_and_what_is_left() -> None:
     assert lines[2:] == ["One class has few pixels.", "Memory was full."]
 
 
+@pytest.mark.both_qt
 def test_ten_classes_are_drawn_each_in_its_colour(qtbot: QtBot) -> None:
     history, names = History(), [f"class number {number}" for number in range(10)]
     history.scores = [(when, {name: 0.05 + when * n / 12 for n, name in enumerate(names)}) for when in (0.0, 0.5, 1.0)]

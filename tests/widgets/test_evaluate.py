@@ -33,6 +33,7 @@ def add_pair(viewer: napari.Viewer, **options: Any) -> tuple[Any, Any]:
     return truth, prediction
 
 
+@pytest.mark.both_qt
 def test_scores_tables_and_error_map(viewer: napari.Viewer, evaluate: Evaluate, qtbot: QtBot) -> None:
     colormap = DirectLabelColormap(color_dict={None: "red", 0: "transparent", 1: "#12ab34"})
     place = {"scale": (0.5, 0.25), "translate": (3, 4), "rotate": 30, "units": ("um", "um"), "axis_labels": ("y", "x")}

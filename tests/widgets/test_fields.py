@@ -87,6 +87,7 @@ def test_what_is_usual_can_be_left_and_chosen_again(qtbot: QtBot) -> None:
     widget.close()
 
 
+@pytest.mark.both_qt
 def test_what_is_usual_can_be_left_by_typing_and_chosen_again(qtbot: QtBot) -> None:
     widget = field("encoder", *SETTINGS["encoder"], usual="tf_efficientnet_lite0")
     assert isinstance(widget, OpenComboBox)

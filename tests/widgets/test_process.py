@@ -72,6 +72,7 @@ def test_the_result_lies_on_the_layer_and_is_that_of_python(
     assert notification_manager.records == []
 
 
+@pytest.mark.both_qt
 def test_filters_are_added_set_moved_and_removed_by_hand(viewer: napari.Viewer, process: Process, qtbot: QtBot) -> None:
     image, _ = nuclei()
     layer = viewer.add_image(image, name="cells", rgb=True)
@@ -140,6 +141,7 @@ def test_labels_keep_names_and_colours_and_become_objects(
     np.testing.assert_array_equal(walked.data, fcn.process(labels, "random_walker:margin=2", image=image))
 
 
+@pytest.mark.both_qt
 def test_the_preview_follows_the_slice_and_goes_when_it_is_not_wanted(
     viewer: napari.Viewer, process: Process, qtbot: QtBot
 ) -> None:

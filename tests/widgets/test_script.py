@@ -1,5 +1,7 @@
 """Copied scripts do what the widget did: both are run, and their results compared."""
 
+import json
+import runpy
 import shlex
 import subprocess
 import sys
@@ -12,8 +14,9 @@ import pytest
 from qtpy.QtGui import QGuiApplication
 
 from napari_fcn import Segmenter, samples
+from napari_fcn.autoencoder import Autoencoder
 from napari_fcn.cli import main
-from napari_fcn.widgets import Segment, Train
+from napari_fcn.widgets import Evaluate, Segment, Train
 from napari_fcn.widgets.script import command
 
 SHORT = {"steps": 2, "batch_size": 1, "patch_size": 64, "zero": "background", "label_smoothing": 0.05}
@@ -55,7 +58,7 @@ def test_training_and_segmenting_repeat_to_the_last_pixel(
     labels = segment.wait(60).data
     script = segment.script(tmp_path / "segmenting")
     result = tmp_path / "segmenting" / "labels.npy"
-    run_python(script.python, tmp_path)
+    run_here(script.python, tmp_path)
     np.testing.assert_array_equal(np.load(result), labels)
     assert main([*shlex.split(script.command)[1:], "--overwrite"]) == 0
     np.testing.assert_array_equal(np.load(result), labels)
@@ -89,6 +92,88 @@ def test_a_segmenter_to_start_from_is_written_too(viewer: napari.Viewer, train: 
     script = train.script(tmp_path)
     assert f"--init {tmp_path / 'start.safetensors'}" in script.command
     assert Segmenter.load(tmp_path / "start.safetensors").classes == segmenters[train.start.value].classes
+
+
+def run_here(program: str, tmp_path: Path) -> None:
+    """Without another process, which would load everything anew."""
+    file = tmp_path / "repeat.py"
+    file.write_text(program, encoding="utf-8")
+    runpy.run_path(str(file))
+
+
+@pytest.mark.parametrize("region", [False, True])
+def test_comparing_repeats(
+    viewer: napari.Viewer, tmp_path: Path, capsys: pytest.CaptureFixture[str], region: bool
+) -> None:
+    _, evaluate = viewer.window.add_plugin_dock_widget("napari-fcn", "Evaluate")
+    truth = add_nuclei(viewer)[1]
+    prediction = viewer.add_labels(np.roll(truth.data, 2, 0) * np.uint8(5), name="moved")
+    prediction.features = {"index": [0, 5], "name": ["tissue", "nucleus"]}
+    mask = viewer.add_labels(np.pad(np.ones((40, 40), int), 28), name="mask")
+    evaluate(prediction=prediction, truth=truth, region=mask if region else None)
+    here = evaluate.wait(30)
+    script = evaluate.script(tmp_path)
+    capsys.readouterr()
+    run_here(script.python, tmp_path)
+    assert capsys.readouterr().out == here.to_csv() + "\n"
+    assert main([*shlex.split(script.command)[1:], "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["mean_iou"] == pytest.approx(here.scores.mean_iou)
+    assert [row["pixels"] for row in told["classes"]] == [row.pixels for row in here.scores.classes]
+
+
+@pytest.mark.parametrize(
+    ("kind", "chain"),
+    [("image", "median:radius=1 + gamma:exponent=0.5"), ("labels", "smooth:radius=2"), ("labels", "random_walker")],
+)
+def test_filtering_repeats(viewer: napari.Viewer, tmp_path: Path, kind: str, chain: str) -> None:
+    _, process = viewer.window.add_plugin_dock_widget("napari-fcn", "Process")
+    image, labels = add_nuclei(viewer)
+    process(layer=image if kind == "image" else labels, chain=chain, image=image, preview=False)
+    here = process.wait(30).data
+    script = process.script(tmp_path / kind)
+    result = tmp_path / kind / "filtered.npy"
+    run_here(script.python, tmp_path)
+    np.testing.assert_array_equal(np.load(result), here)
+    assert main([*shlex.split(script.command)[1:], "--overwrite"]) == 0
+    np.testing.assert_array_equal(np.load(result), here)
+
+
+def test_learning_without_labels_repeats(viewer: napari.Viewer, tmp_path: Path) -> None:
+    _, widget = viewer.window.add_plugin_dock_widget("napari-fcn", "Autoencoder")
+    image = add_nuclei(viewer)[0]
+    given = {"encoder": "classic", "weights": "none", "depth": 1, "batch_size": 1, "patch_size": 32, "steps": 2}
+    widget(image=image, kind="plain", **given)
+    here = widget.wait(60)
+    script = widget.script(tmp_path)
+    run_here(script.python, tmp_path)
+    output = tmp_path / "autoencoder.safetensors"
+    results = [Autoencoder.load(output)]
+    assert main([*shlex.split(script.command)[1:], "--overwrite"]) == 0
+    results.append(Autoencoder.load(output))
+    for other in results:
+        for mine, theirs in zip(here.network.state_dict().values(), other.network.state_dict().values(), strict=True):
+            np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
+
+
+def test_what_was_chosen_comes_back_in_the_next_session(viewer: napari.Viewer) -> None:
+    image, labels = add_nuclei(viewer)
+    same = viewer.add_labels(labels.data.copy(), name="same")
+    evaluate = viewer.window.add_plugin_dock_widget("napari-fcn", "Evaluate")[1]
+    evaluate(prediction=same, truth=labels, boundaries=False, objects="none")
+    evaluate.wait(30)
+    again = Evaluate(viewer)
+    assert (again.boundaries.value, again.objects.value, again.match.value) == (False, "none", "names")
+    process = viewer.window.add_plugin_dock_widget("napari-fcn", "Process")[1]
+    process(layer=image, chain="median:radius=1", preview=False)
+    process.wait(30)
+    viewer.window.remove_dock_widget(process.native)
+    again = viewer.window.add_plugin_dock_widget("napari-fcn", "Process")[1]
+    again.layer.value = image
+    assert again.chain.value == "median:radius=1"
+    again.layer.value = labels
+    assert again.chain.value == ""
+    assert not again.preview.value  # nothing is filtered before somebody asks for it
 
 
 def test_values_with_spaces_and_lists_are_quoted() -> None:

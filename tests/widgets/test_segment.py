@@ -62,6 +62,7 @@ def test_the_labels_lie_on_the_image(viewer: napari.Viewer, segment: Segment, na
     assert set(np.unique(layer.data)) == {0, 3}
 
 
+@pytest.mark.both_qt
 def test_the_same_image_again_updates_the_layer(viewer: napari.Viewer, segment: Segment) -> None:
     offer()
     image = viewer.add_image(RANDOM.random((24, 32)), name="cells")
@@ -119,6 +120,7 @@ def test_typed_axes_are_kept_for_their_image(viewer: napari.Viewer, segment: Seg
     assert image in viewer.layers
 
 
+@pytest.mark.both_qt
 def test_cancel_changes_nothing(viewer: napari.Viewer, segment: Segment, qtbot: QtBot) -> None:
     offer(rows=100_000_000)
     image = viewer.add_image(RANDOM.random((24, 32)))

@@ -49,6 +49,7 @@ def filtered(labels: np.ndarray[Any, Any], text: str) -> np.ndarray[Any, Any]:
             return end.value
 
 
+@pytest.mark.both_qt
 def test_filters_are_applied_kept_and_saved(
     viewer: napari.Viewer, segment: Segment, noisy: Segmenter, image: Any, tmp_path: Path
 ) -> None:
@@ -120,7 +121,7 @@ def test_numbered_objects_have_colours_of_their_own(
     with pytest.raises(InputError, match="number the objects already"):
         segment(with_objects=True)
     small = viewer.add_labels(np.zeros((70, 90), np.uint8), name="small")
-    with pytest.raises(InputError, match="32 bits or more. Got uint8 in 'small'"):
+    with pytest.raises(InputError, match=r"32 bits or more\. Got uint8 in 'small'"):
         segment(with_objects=False, into=small)
 
 

@@ -85,6 +85,7 @@ def test_a_slice_alone(viewer: napari.Viewer, segment: Segment, qtbot: QtBot) ->
     assert layer.translate[0] == 12
 
 
+@pytest.mark.both_qt
 def test_it_writes_into_a_layer_and_undo_takes_it_back(viewer: napari.Viewer, segment: Segment) -> None:
     offer()
     image = viewer.add_image(RANDOM.random((40, 50)), name="cells")

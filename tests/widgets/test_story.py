@@ -21,6 +21,7 @@ def stroke(labels: napari.layers.Labels, value: int, truth: np.ndarray, wanted: 
         labels.paint((0, row, column), value)
 
 
+@pytest.mark.both_qt
 @pytest.mark.slow
 def test_from_three_strokes_to_a_measured_stack(
     viewer: napari.Viewer, train: Train, segment: Segment, classes: Classes, tmp_path: Path

@@ -56,7 +56,7 @@ def test_it_learns_and_hands_over_a_segmenter_with_names_and_colours(viewer: nap
 @pytest.mark.slow
 def test_what_it_learns_beats_the_start_and_the_majority_class(viewer: napari.Viewer, train: Train) -> None:
     viewer.open_sample("napari-fcn", "nuclei")
-    train(image=viewer.layers["nuclei"], labels=viewer.layers["nuclei labels"], steps=60, batch_size=4, patch_size=128)
+    train(image=viewer.layers["nuclei"], labels=viewer.layers["nuclei labels"], steps=60, batch_size=4, patch_size=64)
     segmenter = train.wait(400)
     sample = samples.load("nuclei")
     truth = np.stack(sample.test_labels)
@@ -171,6 +171,7 @@ def test_what_cannot_be_learnt_from_is_told_and_the_widget_works_on(
     assert len(segmenters) == 0
 
 
+@pytest.mark.both_qt
 def test_wrong_layers_and_settings_are_told_before_anything_starts(viewer: napari.Viewer, train: Train) -> None:
     def told() -> str:
         notification_manager.records.clear()
@@ -228,6 +229,7 @@ def test_closing_the_dock_stops_and_keeps_what_was_learnt(viewer: napari.Viewer,
     assert len(segmenters) == 1
 
 
+@pytest.mark.both_qt
 def test_closing_the_window_stops(make_napari_viewer: Callable[..., napari.Viewer], qtbot: QtBot) -> None:
     viewer = make_napari_viewer()
     _, train = viewer.window.add_plugin_dock_widget("napari-fcn", "Train")

@@ -35,6 +35,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preview, "SHARE", 100.0)
 
 
+@pytest.mark.both_qt
 @pytest.mark.usefixtures("eager")
 def test_the_view_is_previewed_where_it_lies_and_goes_at_the_end(
     viewer: napari.Viewer, train: Train, qtbot: QtBot
@@ -143,6 +144,7 @@ def test_what_transfer_means_is_said(train: Train) -> None:
     assert all(text.endswith(".") for text in said)
 
 
+@pytest.mark.both_qt
 def test_groups_fold_and_every_advanced_setting_is_in_one(train: Train) -> None:
     names = [name for group in train._groups.values() for name in group]
     assert len(names) == len(set(names)) > 30

@@ -58,6 +58,7 @@ def test_every_exception_ends_the_worker_and_is_told(qtbot: QtBot, error: Except
     assert log.returned == []
 
 
+@pytest.mark.both_qt
 def test_it_runs_in_another_thread_and_calls_back_in_this_one(qtbot: QtBot) -> None:
     seen: list[threading.Thread] = []
 

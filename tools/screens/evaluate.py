@@ -3,28 +3,12 @@
 bash tools/virtual_screen.sh python tools/screens/evaluate.py docs/images [--theme light]
 """
 
-import argparse
-import time
-from pathlib import Path
-
-import napari
 import numpy as np
-from napari.settings import get_settings
+from _window import main, opened, picture, suffix
 from napari.utils.colormaps import DirectLabelColormap
-from qtpy.QtWidgets import QApplication
 from skimage.filters import threshold_otsu
 
 from napari_fcn import process, samples
-
-SIZE = 1280, 800
-
-
-def spin(seconds):
-    """Let the window live."""
-    end = time.time() + seconds
-    while time.time() < end:
-        QApplication.processEvents()
-        time.sleep(0.01)
 
 
 def threshold(image):
@@ -35,9 +19,7 @@ def threshold(image):
 
 def evaluate(folder, theme):
     """The scores, and where the two differ."""
-    get_settings().appearance.theme = theme
-    viewer = napari.Viewer(show=True, title="napari")
-    viewer.window._qt_window.resize(*SIZE)
+    viewer = opened(theme)
     sample = samples.load("nuclei")
     image = sample.train_images[0]
     classes = {
@@ -50,18 +32,9 @@ def evaluate(folder, theme):
     _, widget = viewer.window.add_plugin_dock_widget("napari-fcn", "Evaluate")
     widget(prediction=made, truth=truth)
     widget.wait()
-    spin(1)
-    viewer.window._qt_window.resize(*SIZE)
-    spin(0.5)
-    suffix = "" if theme == "dark" else f"-{theme}"
-    viewer.screenshot(str(folder / f"evaluate{suffix}.png"), canvas_only=False, flash=False)
+    picture(viewer, folder / f"evaluate{suffix(theme)}.png")
     viewer.close()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--theme", default="dark")
-    arguments = parser.parse_args()
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    evaluate(arguments.folder, arguments.theme)
+    main(evaluate, __doc__)

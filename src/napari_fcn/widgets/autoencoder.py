@@ -29,7 +29,9 @@ from ..pretraining_config import (
 from . import layers
 from .autoencoder_job import OutputJob, PretrainingJob, PretrainingOutcome, load
 from .fields import field, layer_field
+from .further_scripts import pretraining_script
 from .panel import Panel, Work, values
+from .script import Script, copy_script, script_button
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -60,6 +62,9 @@ class Autoencoder(Panel):
     >>> widget(image=viewer.layers["tissue"], time_budget=60); widget.wait()  # doctest: +SKIP
     >>> widget.show_output("residual"); layer = widget.wait()  # doctest: +SKIP
     """
+
+    memory = "autoencoder"
+    remembered = ("kind", "time_budget", "output")
 
     def __init__(self, napari_viewer: Viewer) -> None:
         self._viewer = napari_viewer
@@ -94,7 +99,7 @@ class Autoencoder(Panel):
         load_button = PushButton(text="Load…", name="load_button", tooltip="Use an autoencoder from a file")
         essential: list[Widget] = [image, self._more, *(made.pop(name) for name in ESSENTIAL)]
         essential += [output, classes, self._show_button, load_button]
-        super().__init__(essential, [*made.values(), detail], "Learn")
+        super().__init__(essential, [*made.values(), detail], "Learn", [script_button("images")])
         self._extra: list[ComboBox] = []
         self._save_button = PushButton(
             text="Save…", name="save_button", enabled=False, tooltip="Keep it as a file, which Train takes as weights"
@@ -109,6 +114,8 @@ class Autoencoder(Panel):
         self.kind.changed.connect(self._kind_changed)
         for name in ("steps", "epochs"):
             getattr(self, name).changed.connect(self._budget_changed)
+        self.script_button.clicked.connect(lambda: self.attempt(lambda: copy_script(self, self.script)))
+        self.recall()
         self._kind_changed()
         self._image_changed()
         self._output_changed()
@@ -126,8 +133,14 @@ class Autoencoder(Panel):
             box.value = image
         self._extra.append(box)
 
-    def prepare(self) -> Work:
-        """Read layers and settings."""
+    def job(self) -> tuple[PretrainingJob, list[Image]]:
+        """What is to be learnt, and the layers that it is learnt from.
+
+        Raises
+        ------
+        InputError
+            There is no image, or images and settings do not fit together.
+        """
         images: list[Image] = [box.value for box in (self.image, *self._extra) if box.value is not None]
         if not images:
             raise InputError("An autoencoder learns from an image layer. Got none; open an image first.")
@@ -147,8 +160,23 @@ class Autoencoder(Panel):
             )
         settings["axes"] = next(iter(found))
         split_pretraining(settings)
-        job = PretrainingJob([layers.array(image) for image in images], settings)
+        return PretrainingJob([layers.array(image) for image in images], settings), images
+
+    def prepare(self) -> Work:
+        """Read layers and settings."""
+        job, images = self.job()
+        self.remember()
         return Work(job.run, f"learning from '{images[0].name}' without labels", self._keep)
+
+    def script(self, folder: str | Path) -> Script:
+        """The Python and the command line that repeat the learning.
+
+        Parameters
+        ----------
+        folder : where the images go.
+        """
+        job, images = self.job()
+        return pretraining_script(job, [image.name for image in images], self._settings, Path(folder))
 
     def show_output(self, output: str | None = None) -> Worker:
         """Start to make an output, the chosen one when None, of the chosen image; `wait` returns its layer.

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +16,15 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 from ..config import DataConfig
 from ..errors import InputError, OutputError
 from ..io import atomic, check_output
-from ..metrics import OBJECTS, Comparison, compare, present_values
+from ..metrics import OBJECTS, Comparison
 from ..options import Option, options
 from . import layers
+from .evaluate_job import EvaluationJob
 from .fields import field, layer_field, slim
-from .panel import Panel, Progress, Work
+from .further_scripts import evaluation_script
+from .panel import Panel, Work
 from .score_tables import ScoreTables
+from .script import Script, copy_script, script_button
 from .shapes_mask import shapes_mask
 from .visible import placement
 
@@ -59,6 +59,8 @@ class Evaluate(Panel):
     0.83
     """
 
+    memory = "evaluate"
+    remembered = ("error_map", "match", "objects", "boundaries")
     result: Comparison | None
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -90,7 +92,9 @@ class Evaluate(Panel):
             boundaries,
             ignore,
         ]
-        super().__init__([prediction, truth, region, meaning, error_map], advanced, "Evaluate")
+        super().__init__(
+            [prediction, truth, region, meaning, error_map], advanced, "Evaluate", [script_button("labels")]
+        )
         self._copy_button = PushButton(text="Copy", name="copy_button", enabled=False, tooltip="Copy the scores")
         self._save_button = PushButton(
             text="Save…", name="save_button", enabled=False, tooltip="Save the scores as CSV, or as a picture (PNG)"
@@ -102,15 +106,17 @@ class Evaluate(Panel):
         self.native.layout().addStretch(1)
         self._copy_button.clicked.connect(lambda: self.attempt(self.copy))
         self._save_button.clicked.connect(lambda: self.attempt(self._save_clicked))
+        self.script_button.clicked.connect(lambda: self.attempt(lambda: copy_script(self, self.script)))
         self._choose_layers()
+        self.recall()
 
     @property
     def tables(self) -> ScoreTables:
         """The scores on the screen."""
         return self._tables
 
-    def prepare(self) -> Work:
-        """Read the fields and copy the labels, so that painting can go on."""
+    def job(self) -> EvaluationJob:
+        """What is to be compared, from the fields; labels are copied, so painting can go on."""
         prediction: Labels | None = self.prediction.value
         truth: Labels | None = self.truth.value
         if prediction is None or truth is None:
@@ -134,7 +140,7 @@ class Evaluate(Panel):
                     f"The region must have the shape of the truth, {sizes[1]}. Got {counted.shape} in '{region.name}'."
                 )
         spacing, unit = _spacing(truth)
-        job = _Job(
+        return EvaluationJob(
             layers.snapshot(prediction),
             layers.snapshot(truth),
             layers.class_names(prediction),
@@ -150,9 +156,24 @@ class Evaluate(Panel):
                 "unit": unit,
             },
         )
+
+    def prepare(self) -> Work:
+        """Read the fields, and note where the labels lie."""
+        job = self.job()
+        self.remember()
+        prediction, truth = self.prediction.value, self.truth.value
         place = placement(truth, truth.ndim)
         finish = partial(self._show, prediction.name, place, truth.colormap)
         return Work(job.run, f"evaluation of '{prediction.name}'", finish)
+
+    def script(self, folder: str | Path) -> Script:
+        """The Python and the command line that repeat this; the command line compares pixels alone.
+
+        Parameters
+        ----------
+        folder : where the labels go.
+        """
+        return evaluation_script(self.job(), self.prediction.value.name, Path(folder))
 
     def copy(self) -> None:
         """Copy the scores, for a spreadsheet."""
@@ -251,54 +272,6 @@ class Evaluate(Panel):
     def _regions(self) -> list[tuple[str, Any]]:
         offered = [each for each in self._viewer.layers if isinstance(each, (Shapes, Labels))]
         return [("everything", None), *((each.name, each) for each in offered)]
-
-
-@dataclass(frozen=True)
-class _Job:
-    """All that comparing needs, without widgets or layers."""
-
-    prediction: np.ndarray[Any, Any]
-    truth: np.ndarray[Any, Any]
-    predicted_names: Mapping[int, str]
-    true_names: Mapping[int, str]
-    match: str
-    settings: Mapping[str, Any]
-
-    def run(self, stop: threading.Event) -> Generator[Progress, None, Comparison | None]:
-        """Compare, in the worker's thread; None when it was told to stop."""
-        yield Progress(None, "Comparing…")
-        names = {**self.predicted_names, **self.true_names}
-        steps = compare(self._matched(), self.truth, names=names, **self.settings)
-        try:
-            while not stop.is_set():
-                fraction = next(steps)
-                yield Progress(fraction, f"{fraction:.0%} compared")
-        except StopIteration as end:
-            comparison: Comparison = end.value
-            return comparison
-        finally:
-            steps.close()
-        return None
-
-    def _matched(self) -> np.ndarray[Any, Any]:
-        """The prediction with the truth's values for classes that have the same names."""
-        if self.match != "names" or self.settings["objects"] == "numbers":
-            return self.prediction
-        values = {name: value for value, name in self.true_names.items()}
-        moves = {v: values[name] for v, name in self.predicted_names.items() if values.get(name, v) != v}
-        if not moves:
-            return self.prediction
-        taken = [int(v) for v in present_values(self.prediction) if int(v) in moves.values() and int(v) not in moves]
-        if taken:
-            name = next(name for name, value in values.items() if value == taken[0])
-            raise InputError(
-                f"The prediction has the value {taken[0]} for two classes, by its number and as {name!r} by name; "
-                "match classes by value, or give the class a name."
-            )
-        result = self.prediction.astype(np.promote_types(self.prediction.dtype, self.truth.dtype))
-        for value, other in moves.items():
-            result[self.prediction == value] = other
-        return result
 
 
 def _ignored(value: Any) -> tuple[int, ...]:

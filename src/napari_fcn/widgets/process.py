@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import threading
-from collections.abc import Generator
+import contextlib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from magicgui.widgets import CheckBox, ComboBox, LineEdit, PushButton
 from napari.layers import Image, Labels
-from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QFileDialog
 
 from ..errors import FcnError, InputError
 from ..imaging import Chain
 from ..options import Option
 from ..processing import process_image, process_labels
-from . import layers
+from . import layers, preferences
 from .chain_editor import ChainEditor
 from .fields import field, layer_field, slim
+from .further_scripts import process_script
 from .latest import Latest
-from .panel import Panel, Progress, Work
-from .visible import VisiblePlane, placement, visible_plane
+from .panel import Panel, Work
+from .process_job import Look, preview_image, preview_labels, run, save_copy, saved
+from .script import Script, copy_script, script_button
+from .visible import placement, visible_plane
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Process(Panel):
             tooltip="What the layer's axes are, in their order:\nT time, Z depth, C channel, Y row, X column.",
         )
         advanced = [chain, axes, field("ignore", None, IGNORE), field("nodata", None, NODATA)]
-        super().__init__([layer, image, preview], advanced, "Apply")
+        super().__init__([layer, image, preview], advanced, "Apply", [script_button("layers")])
         self._save_button = PushButton(
             text="Save with segmenter…",
             name="save_button",
@@ -104,6 +104,8 @@ class Process(Panel):
         self._viewer.dims.events.point.connect(self._ask_preview)
         self._viewer.dims.events.ndisplay.connect(self._ask_preview)
         self._viewer.layers.events.removed.connect(self._layer_removed)
+        self.script_button.clicked.connect(lambda: self.attempt(lambda: copy_script(self, self.script)))
+        self._recall_chains()
         self._layer_changed()
 
     @property
@@ -113,21 +115,37 @@ class Process(Panel):
 
     def prepare(self) -> Work:
         """Read the fields, and note where the layer lies."""
-        source: Image | Labels | None = self.layer.value
-        if source is None:
-            raise InputError("Filtering needs an image or labels layer. Got none; open an image first.")
-        chain = self._read_chain()
-        if not chain:
-            raise InputError("Filtering needs a filter. Got none; choose one and press Add.")
-        chain.require("before" if isinstance(source, Image) else "after", "chain")
+        source, chain = self._chosen()
+        preferences.remember("process", self._chains)
         self._latest.forget()
         if isinstance(source, Image):
             axes = layers.check_axes(self.axes.value, tuple(layers.array(source).shape), source.name)
             steps = partial(process_image, layers.array(source), chain, axes, nodata=_number(self.nodata, "nodata"))
         else:
             steps = self._labels_steps(source, chain)
-        work = partial(_run, steps)
-        return Work(work, f"filtering of '{source.name}'", partial(self._add_result, source, _Look(source, chain)))
+        work = partial(run, steps)
+        return Work(work, f"filtering of '{source.name}'", partial(self._add_result, source, Look(source, chain)))
+
+    def script(self, folder: str | Path) -> Script:
+        """The Python and the command line that repeat this.
+
+        Parameters
+        ----------
+        folder : where the layers go.
+        """
+        source, chain = self._chosen()
+        nodata = _number(self.nodata, "nodata")
+        if isinstance(source, Image):
+            axes = layers.check_axes(self.axes.value, tuple(layers.array(source).shape), source.name)
+            return process_script(source.name, layers.array(source), chain, axes, Path(folder), nodata=nodata)
+        array = layers.snapshot(source)
+        ignore = tuple(self.ignore.value or ())
+        IGNORE.check("ignore", ignore)
+        guide = self._guide() if chain.needs_image else None
+        details: dict[str, Any] = {} if guide is None else {"nodata": nodata}
+        if guide is not None:
+            details |= {"image": layers.array(guide), "image_axes": layers.image_axes(guide, source)}
+        return process_script(source.name, array, chain, "TZYX"[-array.ndim :], Path(folder), ignore=ignore, **details)
 
     def save_with(self, segmenter: str | Path, output: str | Path, *, overwrite: bool = False) -> Worker:
         """Start to write a copy of a segmenter's file whose labels go through the filters; `wait` returns its path."""
@@ -135,8 +153,27 @@ class Process(Panel):
         if not chain:
             raise InputError("There is no filter to save; choose one and press Add.")
         chain.require("after", "postprocess")
-        task = partial(_save, chain, Path(segmenter), Path(output), overwrite)
-        return self._start(lambda: Work(task, f"saving of {Path(output).name}", partial(_saved, chain)))
+        task = partial(save_copy, chain, Path(segmenter), Path(output), overwrite)
+        return self._start(lambda: Work(task, f"saving of {Path(output).name}", partial(saved, chain)))
+
+    def _chosen(self) -> tuple[Image | Labels, Chain]:
+        """The layer and filters that work on it."""
+        source: Image | Labels | None = self.layer.value
+        if source is None:
+            raise InputError("Filtering needs an image or labels layer. Got none; open an image first.")
+        chain = self._read_chain()
+        if not chain:
+            raise InputError("Filtering needs a filter. Got none; choose one and press Add.")
+        chain.require("before" if isinstance(source, Image) else "after", "chain")
+        return source, chain
+
+    def _recall_chains(self) -> None:
+        """Offer the filters of last time; they are tried on nothing before somebody asks for the preview."""
+        for stage, text in preferences.recall("process").items():
+            with contextlib.suppress(FcnError, AttributeError):
+                if stage in self._chains and len(Chain.parse(text).require(stage, "chain")):
+                    self._chains[stage] = text
+                    self.preview.value = False
 
     def _own_layers(self) -> list[tuple[str, Any]]:
         return [
@@ -220,11 +257,11 @@ class Process(Panel):
             self._say(str(error))
 
     def _preview_job(self, source: Image | Labels, chain: Chain) -> Any:
-        look = _Look(source, chain)
+        look = Look(source, chain)
         if isinstance(source, Image):
             axes = layers.check_axes(self.axes.value, tuple(layers.array(source).shape), source.name)
             plane = visible_plane(self._viewer, source, axes)
-            return partial(_preview_image, plane, chain, source.rgb, _number(self.nodata, "nodata"), look)
+            return partial(preview_image, plane, chain, source.rgb, _number(self.nodata, "nodata"), look)
         array = layers.array(source)
         plane = visible_plane(self._viewer, source, "TZYX"[-array.ndim :])
         guide = None
@@ -236,9 +273,9 @@ class Process(Panel):
         IGNORE.check("ignore", self.ignore.value)
         ignore = self.ignore.value or ()
         # Painting goes on: what the thread works on is a copy.
-        return partial(_preview_labels, plane.read()[0], guide, chain, ignore, _number(self.nodata, "nodata"), look)
+        return partial(preview_labels, plane.read()[0], guide, chain, ignore, _number(self.nodata, "nodata"), look)
 
-    def _show_preview(self, outcome: tuple[np.ndarray[Any, Any], _Look]) -> None:
+    def _show_preview(self, outcome: tuple[np.ndarray[Any, Any], Look]) -> None:
         if self._gone or self.running or not self.preview.value:
             return
         data, look = outcome
@@ -281,7 +318,7 @@ class Process(Panel):
 
     # Results
 
-    def _add_result(self, source: Image | Labels, look: _Look, data: Any) -> tuple[Any, str]:
+    def _add_result(self, source: Image | Labels, look: Look, data: Any) -> tuple[Any, str]:
         if data is None:
             return self.result, "Cancelled; no layer was changed."
         self._remove_preview()
@@ -320,39 +357,6 @@ class Process(Panel):
         self._remove_preview()
 
 
-class _Look:
-    """How the layer that comes of another one looks."""
-
-    def __init__(self, source: Image | Labels, chain: Chain) -> None:
-        self.source, self.chain = source, chain
-        self.rgb = bool(getattr(source, "rgb", False))
-        known = {"axes"} if isinstance(source, Image) else {"classes"}
-        self.noted = {key: value for key, value in layers.facts(source).items() if key in known}
-
-    def style(self, data: np.ndarray[Any, Any]) -> dict[str, Any]:
-        """Colours and names, as keyword arguments or attributes of the new layer."""
-        source = self.source
-        if isinstance(source, Image):
-            if self.rgb:
-                return {}
-            same = data.dtype == layers.array(source).dtype and self.chain.image_dtype(np.int16) == np.int16
-            low, high = source.contrast_limits if same else (float(np.nanmin(data)), float(np.nanmax(data)))
-            if any(step.name == "background" for step in self.chain):
-                low, high = float(np.nanmin(data)), float(np.nanmax(data))
-            limits = (low, high) if high > low else (low, low + 1)
-            return {"colormap": source.colormap, "contrast_limits": limits}
-        if self.chain.numbers:
-            return {}
-        return {"colormap": source.colormap, "features": source.features}
-
-    def layer(self, data: np.ndarray[Any, Any], name: str, place: dict[str, Any]) -> Image | Labels:
-        """The new layer, in no viewer yet."""
-        style = self.style(data)
-        if isinstance(self.source, Image):
-            return Image(data, name=name, rgb=self.rgb, blending=self.source.blending, **style, **place)
-        return Labels(data, name=name, opacity=self.source.opacity, **style, **place)
-
-
 def _axes_of(layer: Image | Labels) -> str:
     return layers.image_axes(layer) if isinstance(layer, Image) else "TZYX"[-layer.ndim :]
 
@@ -361,54 +365,3 @@ def _number(edit: Any, name: str) -> float | None:
     value: Any = edit.value
     NODATA.check(name, value)
     return None if value is None else float(value)
-
-
-def _run(steps: Any, stop: threading.Event) -> Generator[Progress, None, Any]:
-    """Filter, in the worker's thread; None when it was told to stop."""
-    yield Progress(None, "Filtering…")
-    running = steps()
-    try:
-        while not stop.is_set():
-            fraction = next(running)
-            yield Progress(fraction, f"{fraction:.0%} filtered")
-    except StopIteration as end:
-        return end.value
-    finally:
-        running.close()
-    return None
-
-
-def _preview_image(
-    plane: VisiblePlane, chain: Chain, rgb: bool, nodata: float | None, look: _Look
-) -> tuple[np.ndarray[Any, Any], _Look]:
-    return plane.shown(chain.like(plane.read(), nodata), rgb), look
-
-
-def _preview_labels(
-    labels: np.ndarray[Any, Any],
-    guide: VisiblePlane | None,
-    chain: Chain,
-    ignore: tuple[int, ...],
-    nodata: float | None,
-    look: _Look,
-) -> tuple[np.ndarray[Any, Any], _Look]:
-    image = None if guide is None else guide.read()
-    return chain.labels(labels, image=image, ignore=ignore, nodata=nodata), look
-
-
-def _save(
-    chain: Chain, segmenter: Path, output: Path, overwrite: bool, stop: threading.Event
-) -> Generator[Progress, None, Path | None]:
-    """Write the copy, in the worker's thread; only here torch is loaded."""
-    yield Progress(None, f"Loading {segmenter.name}…")
-    from ..segmenter import Segmenter
-
-    trained = dataclasses.replace(Segmenter.load(segmenter), postprocess=chain)
-    return None if stop.is_set() else trained.save(output, overwrite=overwrite)
-
-
-def _saved(chain: Chain, path: Path | None) -> tuple[Any, str]:
-    if path is None:
-        return None, "Cancelled; nothing was written."
-    show_info(f"Saved {path.name}.")
-    return path, f"Saved {path.name}; its labels go through {chain}."

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from magicgui.widgets import PushButton
+from napari.utils.notifications import show_info
+from qtpy.QtWidgets import QFileDialog
 
 from ..config import DataConfig, ModelConfig, PredictionConfig, TrainingConfig
 from ..options import Option, options
@@ -18,9 +21,21 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
 
     from ..segmenter import Segmenter
+    from .panel import Panel
     from .training_job import TrainingJob
 
-__all__ = ["Script", "command", "prediction_script", "training_script"]
+__all__ = [
+    "Script",
+    "call",
+    "command",
+    "copy_script",
+    "prediction_script",
+    "script_button",
+    "stem",
+    "told",
+    "training_script",
+    "write_array",
+]
 
 LINE = 100
 """Characters after which a call is broken into lines."""
@@ -53,13 +68,31 @@ class Script:
             clipboard.setText(self.text)
 
 
+def script_button(written: str) -> PushButton:
+    """The button for it; `written` is what goes into a folder: "image and segmenter"."""
+    return PushButton(
+        text="Copy as script…",
+        name="script_button",
+        tooltip="Copy the Python and the command line that repeat this;\n"
+        f"{written} are written to a folder that you choose",
+    )
+
+
+def copy_script(panel: Panel, make: Callable[[Path], Script]) -> None:
+    """Ask for a folder, and put the script that `make` writes for it on the clipboard."""
+    folder = QFileDialog.getExistingDirectory(panel.native, "Where to write what the script reads")
+    if folder:
+        make(Path(folder)).copy()
+        show_info("Copied: the Python and the command line that repeat this.")
+
+
 def training_script(job: TrainingJob, pairs: Sequence[tuple[Image, Labels]], folder: Path) -> Script:
     """The script of a training; images, labels and a segmenter to start from are written to `folder`."""
-    names = [_stem(number, image.name) for number, (image, _) in enumerate(pairs)]
+    names = [stem(number, image.name) for number, (image, _) in enumerate(pairs)]
     for kind, arrays in (("images", job.images), ("labels", job.labels)):
         for name, array in zip(names, arrays, strict=True):
-            _write(folder / kind / f"{name}.npy", array)
-    settings = _told(job.settings, options(ModelConfig, DataConfig, TrainingConfig))
+            write_array(folder / kind / f"{name}.npy", array)
+    settings = told(job.settings, options(ModelConfig, DataConfig, TrainingConfig))
     if job.init is not None:
         path = folder / "start.safetensors"
         job.init.save(path, overwrite=True)
@@ -81,7 +114,7 @@ def training_script(job: TrainingJob, pairs: Sequence[tuple[Image, Labels]], fol
         f"folder = Path({str(folder)!r})",
         'images = [np.load(file) for file in sorted(folder.glob("images/*.npy"))]',
         'labels = [np.load(file) for file in sorted(folder.glob("labels/*.npy"))]',
-        _call("segmenter = fcn.train", ["images", "labels"], arguments),
+        call("segmenter = fcn.train", ["images", "labels"], arguments),
         f'segmenter.save(folder / "{output.name}")',
     ]
     given = {"images": str(folder / "images"), "labels": str(folder / "labels"), "output": str(output), **settings}
@@ -92,11 +125,11 @@ def prediction_script(
     image: Any, name: str, axes: str, segmenter: Segmenter, settings: Mapping[str, Any], folder: Path
 ) -> Script:
     """The script of a segmentation; the image and the segmenter are written to `folder`."""
-    source, model, output = folder / f"{_stem(0, name)}.npy", folder / "segmenter.safetensors", folder / "labels.npy"
-    _write(source, image)
+    source, model, output = folder / f"{stem(0, name)}.npy", folder / "segmenter.safetensors", folder / "labels.npy"
+    write_array(source, image)
     folder.mkdir(parents=True, exist_ok=True)
     segmenter.save(model, overwrite=True)
-    settings = _told(settings, options(PredictionConfig))
+    settings = told(settings, options(PredictionConfig))
     python = [
         "import numpy as np",
         "",
@@ -104,16 +137,16 @@ def prediction_script(
         "",
         f"image = np.load({str(source)!r})",
         f"segmenter = fcn.Segmenter.load({str(model)!r})",
-        _call("labels = segmenter.predict", ["image", repr(axes)], settings),
+        call("labels = segmenter.predict", ["image", repr(axes)], settings),
         f"np.save({str(output)!r}, labels)",
     ]
     given = {"model": str(model), "images": str(source), "output": str(output), "axes": axes, **settings}
     return Script("\n".join(python) + "\n", command("predict", given))
 
 
-def command(verb: str, given: Mapping[str, Any]) -> str:
-    """A call of the command line with options."""
-    words = ["napari-fcn", verb]
+def command(verb: str, given: Mapping[str, Any], first: Sequence[str] = ()) -> str:
+    """A call of the command line with options, and with `first` before them."""
+    words = ["napari-fcn", verb, *first]
     for name, value in given.items():
         words.append(f"--{name.replace('_', '-')}")
         if isinstance(value, (tuple, list)):
@@ -123,7 +156,7 @@ def command(verb: str, given: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-def _told(settings: Mapping[str, Any], described: Mapping[str, tuple[Any, Option]]) -> dict[str, Any]:
+def told(settings: Mapping[str, Any], described: Mapping[str, tuple[Any, Option]]) -> dict[str, Any]:
     """The settings that differ from what is usual, in their usual order."""
     return {
         name: settings[name]
@@ -132,7 +165,8 @@ def _told(settings: Mapping[str, Any], described: Mapping[str, tuple[Any, Option
     }
 
 
-def _call(function: str, positional: Sequence[str], named: Mapping[str, Any]) -> str:
+def call(function: str, positional: Sequence[str], named: Mapping[str, Any]) -> str:
+    """A call in Python, broken into lines where it is long."""
     arguments = [*positional, *(f"{name}={value!r}" for name, value in named.items())]
     line = f"{function}({', '.join(arguments)})"
     if len(line) <= LINE:
@@ -140,11 +174,13 @@ def _call(function: str, positional: Sequence[str], named: Mapping[str, Any]) ->
     return f"{function}(\n" + "".join(f"    {argument},\n" for argument in arguments) + ")"
 
 
-def _write(path: Path, array: Any) -> None:
+def write_array(path: Path, array: Any) -> None:
+    """Write what a script reads, in a folder that may have to be made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, np.asarray(array))
 
 
-def _stem(number: int, name: str) -> str:
+def stem(number: int, name: str) -> str:
+    """A file's name for a layer, without its ending."""
     plain = "".join(letter if letter.isalnum() else "_" for letter in name)
     return f"{number:02d}_{plain[:40]}"

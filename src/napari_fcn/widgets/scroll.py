@@ -5,6 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QWidget
 
+from .keyboard import order_tabs
+
 __all__ = ["FormArea"]
 
 LEAST_HEIGHT = 150
@@ -38,6 +40,9 @@ class FormArea(QScrollArea):
         """Follow the form when fields appear or go, and when the theme changes the font."""
         if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Show, QEvent.Type.StyleChange):
             self._align_labels()
+            panel = self.parentWidget()
+            if panel is not None:
+                order_tabs(panel)
             self.updateGeometry()
         return super().eventFilter(watched, event)
 

@@ -19,7 +19,7 @@ from .earth import place_on_earth
 from .live import LiveLayer, worth_watching
 from .next_place import show_next_place
 from .panel import Progress, Work, values
-from .script import Script, prediction_script
+from .script import Script, copy_script, prediction_script
 from .segment_form import WANTED, SegmentForm, with_filters
 from .segment_job import MARGIN, FolderJob, Part, Result, SegmentJob, Watched, WatchedJob
 from .segment_layers import Target, show
@@ -65,7 +65,7 @@ class Segment(SegmentForm):
         self.load_button.clicked.connect(lambda: self.attempt(self._load_clicked))
         self.save_button.clicked.connect(lambda: self.attempt(self._save_clicked))
         self.next_button.clicked.connect(lambda: self.attempt(lambda: show_next_place(self._viewer)))
-        self.script_button.clicked.connect(lambda: self.attempt(self._script_clicked))
+        self.script_button.clicked.connect(lambda: self.attempt(lambda: copy_script(self, self.script)))
 
     def load(self, path: str | Path) -> Worker:
         """Start to load a segmenter from a file, and choose it; `wait` returns it.
@@ -266,12 +266,6 @@ class Segment(SegmentForm):
             # The dialog has asked about the file that was typed, not about the one with another ending.
             self.save(path, overwrite=path == Path(typed))
             show_info(f"Saved as {path.name}.")
-
-    def _script_clicked(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self.native, "Where to write image and segmenter")
-        if folder:
-            self.script(folder).copy()
-            show_info("Copied: the Python and the command line that repeat this segmentation.")
 
 
 def _found(trained: Segmenter, result: Result) -> str:

@@ -16,6 +16,7 @@ from . import layers, preferences
 from .fields import SettingBox, field, layer_field, slim
 from .label_filters import LabelFilters
 from .panel import Panel
+from .script import script_button
 from .store import segmenters
 
 if TYPE_CHECKING:
@@ -150,12 +151,7 @@ class SegmentForm(Panel):
         return fields
 
     def _further(self) -> list[Widget]:
-        script = PushButton(
-            text="Copy as script…",
-            name="script_button",
-            tooltip="Copy the Python and the command line that repeat this;\n"
-            "image and segmenter are written to a folder that you choose",
-        )
+        script = script_button("image and segmenter")
         place = PushButton(
             text="Where to paint next",
             name="next_button",

@@ -18,7 +18,7 @@ from .live_job import LiveJob, Talk, class_colors
 from .painting import Painting
 from .panel import Work
 from .preview_layer import PreviewLayer
-from .script import Script, training_script
+from .script import Script, copy_script, script_button, training_script
 from .store import segmenters
 from .train_form import TrainForm
 from .training_job import Live, TrainingJob, TrainingOutcome
@@ -70,12 +70,7 @@ class Train(TrainForm):
         self._save_button = PushButton(
             text="Save…", name="save_button", enabled=False, tooltip="Keep the segmenter as a file"
         )
-        self._script_button = PushButton(
-            text="Copy as script…",
-            name="script_button",
-            tooltip="Copy the Python and the command line that repeat this training;\n"
-            "layers that are not in files are written to a folder that you choose",
-        )
+        self._script_button = script_button("layers that are not in files")
         self._live_button = PushButton(
             text="Live",
             name="live_button",
@@ -88,7 +83,7 @@ class Train(TrainForm):
         self.native.layout().addWidget(self._curves)
         self._continue_button.clicked.connect(lambda: self.attempt(self.go_on))
         self._save_button.clicked.connect(lambda: self.attempt(self._save_clicked))
-        self._script_button.clicked.connect(lambda: self.attempt(self._script_clicked))
+        self._script_button.clicked.connect(lambda: self.attempt(lambda: copy_script(self, self.script)))
         self._live_button.clicked.connect(lambda: self.attempt(self.go_live))
         self._painting = Painting(self._paint_paused, self._look)
         self.native.destroyed.connect(self._painting.stop)
@@ -281,12 +276,6 @@ class Train(TrainForm):
             # The dialog has asked about the file that was typed, not about the one with another ending.
             self.save(path, overwrite=path == Path(typed))
             show_info(f"Saved as {path.name}.")
-
-    def _script_clicked(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self.native, "Where to write layers that are not in files")
-        if folder:
-            self.script(folder).copy()
-            show_info("Copied: the Python and the command line that repeat this training.")
 
     def script(self, folder: str | Path) -> Script:
         """The Python and the command line that repeat this training.

@@ -1,0 +1,58 @@
+"""The plugin without a mouse: Tab goes through every widget as one reads it, and Space presses what has the focus."""
+
+from itertools import pairwise
+from typing import Any
+
+import napari
+import pytest
+from napari.utils.notifications import notification_manager
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QPushButton, QWidget
+
+WIDGETS = ("Train", "Segment", "Autoencoder", "Evaluate", "Process")
+
+
+def focus_order(panel: QWidget) -> list[QWidget]:
+    """Where Tab goes, beginning anywhere, as far as it is inside the panel and seen."""
+    found, here = [], panel.nextInFocusChain()
+    while here is not None and here is not panel:
+        takes = here.focusPolicy() & Qt.FocusPolicy.TabFocus == Qt.FocusPolicy.TabFocus
+        if takes and panel.isAncestorOf(here) and here.isVisibleTo(panel) and here.isEnabled():
+            found.append(here)
+        here = here.nextInFocusChain()
+    return found
+
+
+@pytest.mark.both_qt
+@pytest.mark.parametrize("name", WIDGETS)
+def test_tab_goes_from_top_to_bottom(viewer: napari.Viewer, qtbot: QtBot, name: str) -> None:
+    viewer.show()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-fcn", name)
+    widget.unfold()
+    if name == "Train":
+        widget.architecture.value = "unet-classic"  # fields are exchanged
+        widget.add_pair()
+    qtbot.wait(50)
+    panel = widget.native
+    order = focus_order(panel)
+    assert len(order) > 8
+    places = [part.mapTo(panel, QPoint(0, part.height() // 2)) for part in order]
+    start = min(range(len(order)), key=lambda number: (places[number].y(), places[number].x()))
+    rows = [place.y() for place in places[start:] + places[:start]]
+    # What stands in one row may differ in height.
+    backwards = [(first, then) for first, then in pairwise(rows) if then < first - 12]
+    assert backwards == []
+
+
+@pytest.mark.parametrize("name", WIDGETS)
+def test_space_presses_the_button(viewer: napari.Viewer, qtbot: QtBot, name: str) -> None:
+    viewer.show()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-fcn", name)
+    button: Any = widget.run.native
+    assert isinstance(button, QPushButton)
+    qtbot.keyClick(button, Qt.Key.Key_Space)
+    assert len(notification_manager.records) == 1  # there is nothing to work on, which is said
+    assert not widget.advanced.text.startswith("▾")
+    qtbot.keyClick(widget.advanced.native, Qt.Key.Key_Space)
+    assert widget.advanced.text.startswith("▾")
