@@ -64,6 +64,8 @@ def test_the_finest_level_of_a_pyramid_counts() -> None:
     assert layers.array(image).shape == (64, 64)
 
 
+TURNED_4D = np.eye(4)
+TURNED_4D[2:, 2:] = [[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]]
 GEOMETRIES = {
     "anisotropic": ((6, 20, 30), {"scale": (4, 0.5, 0.5), "translate": (1, 2, 3)}, "ZYX"),
     "rotated": ((20, 30), {"rotate": 30, "shear": [0.2], "scale": (2, 3)}, "YX"),
@@ -78,6 +80,13 @@ GEOMETRIES = {
         "CYX",
     ),
     "channels last": ((20, 30, 5), {"scale": (2, 3, 7), "translate": (2, 3, 1), "units": ("um", "um", "pixel")}, "YXC"),
+    "slices over time": (
+        (3, 6, 20, 30),
+        {"scale": (60, 4, 0.5, 0.5), "translate": (5, 1, 2, 3), "units": ("s", "um", "um", "um")},
+        "TZYX",
+    ),
+    "slices over time, turned": ((3, 6, 20, 30), {"rotate": TURNED_4D, "scale": (60, 4, 0.5, 0.5)}, "TZYX"),
+    "channels over time": ((3, 5, 20, 30), {"scale": (60, 1, 2, 3), "axis_labels": ("t", "c", "y", "x")}, "TCYX"),
     "channels between": ((4, 5, 20, 30), {"scale": (4, 7, 2, 3), "axis_labels": ("z", "c", "y", "x")}, "ZCYX"),
 }
 

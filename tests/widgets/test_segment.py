@@ -34,6 +34,24 @@ IMAGES: dict[str, tuple[Any, dict[str, Any], int, str]] = {
     "slices": (RANDOM.random((5, 24, 32)), {"scale": (9, 2, 3), "units": ("um", "um", "um")}, 1, "ZYX"),
     "time and slices": (RANDOM.random((2, 3, 24, 32)), {"translate": (1, 2, 3, 4)}, 1, "TZYX"),
     "dask": (da.from_array(RANDOM.random((3, 24, 32))), {}, 1, "ZYX"),
+    "colours over time": (
+        RANDOM.random((2, 24, 32, 3)),
+        {"rgb": True, "scale": (9, 2, 3), "axis_labels": ("t", "y", "x")},
+        3,
+        "TYXC",
+    ),
+    "channels between": (
+        RANDOM.random((2, 5, 24, 32)),
+        {"scale": (4, 1, 2, 3), "axis_labels": ("z", "c", "y", "x"), "units": ("um", "pixel", "um", "um")},
+        5,
+        "ZCYX",
+    ),
+    "pyramid of channels from dask": (
+        [da.from_array(RANDOM.random((5, 64, 64))), da.from_array(RANDOM.random((5, 32, 32)))],
+        {"multiscale": True, "scale": (1, 2, 3), "translate": (0, 4, 5), "axis_labels": ("c", "y", "x")},
+        5,
+        "CYX",
+    ),
     "pyramid": ([RANDOM.random((64, 64)), RANDOM.random((32, 32))], {"multiscale": True, "scale": (2, 3)}, 1, "YX"),
 }
 

@@ -19,7 +19,7 @@ def order_tabs(form: QWidget) -> None:
 
 def in_reading_order(form: QWidget) -> Iterator[QWidget]:
     """What can have the keyboard, from top to bottom; also what is hidden at present."""
-    if form.focusPolicy() & Qt.FocusPolicy.TabFocus == Qt.FocusPolicy.TabFocus and not isinstance(form, QScrollArea):
+    if form.focusPolicy() & Qt.FocusPolicy.TabFocus == Qt.FocusPolicy.TabFocus:
         yield form
         return
     inner = form.widget() if isinstance(form, QScrollArea) else None
