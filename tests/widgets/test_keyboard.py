@@ -10,17 +10,18 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QPushButton, QWidget
 
+from napari_fcn.widgets.keyboard import in_reading_order
 from napari_fcn.widgets.scroll import FormArea
 
 WIDGETS = ("Train", "Segment", "Autoencoder", "Evaluate", "Process")
 
 
 def focus_order(panel: QWidget) -> list[QWidget]:
-    """Where Tab goes, beginning anywhere, as far as it is inside the panel and seen."""
-    found, here = [], panel.nextInFocusChain()
-    while here is not None and here is not panel:
+    """Where Tab goes from the first field on, as far as it is inside the panel and seen."""
+    found, here = [], next(in_reading_order(panel))
+    while here is not None and panel.isAncestorOf(here) and here not in found:
         takes = here.focusPolicy() & Qt.FocusPolicy.TabFocus == Qt.FocusPolicy.TabFocus
-        if takes and panel.isAncestorOf(here) and here.isVisibleTo(panel) and here.isEnabled():
+        if takes and here.isVisibleTo(panel) and here.isEnabled():
             found.append(here)
         here = here.nextInFocusChain()
     return found

@@ -47,7 +47,7 @@ class PixelTraining(Training):
             self.network,
             self.engine,
             self.record,
-            self._seconds,
+            self._clock(),
             time_budget=None,
             starts_known=self._starts_known,
         )
