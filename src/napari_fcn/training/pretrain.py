@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -109,8 +110,9 @@ class Pretraining(Loop[float]):
             time_budget=config.time_budget,
             starts_known=False,
         )
+        own = weakref.proxy(self)  # a part of this must not hold it
         scoring.settle = lambda: settle_statistics(
-            pretext, (self.sampler.draw(number, self.sizes.batch)[0] for number in range(SETTLING)), self.engine
+            pretext, (own.sampler.draw(number, own.sizes.batch)[0] for number in range(SETTLING)), own.engine
         )
         self._scoring = scoring
 
