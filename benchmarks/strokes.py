@@ -10,7 +10,8 @@ pooled confusion matrix. Seconds are processor seconds of one thread, so that th
 does; segmenting the test images is not counted. Every contestant sees the same strokes.
 
 `--convpaint FOLDER` names a folder with napari-convpaint and what it needs (`pip install --target FOLDER --no-deps
-napari-convpaint catboost six einops omegaconf antlr4-python3-runtime==4.9.3`), and adds its Gaussian features.
+napari-convpaint catboost six einops omegaconf antlr4-python3-runtime==4.9.3`), and adds
+its Gaussian features.
 `--next` measures what 'paint next' is worth instead: a simulated annotator paints five further strokes, each where the
 head is most unsure or at random, and the gains are compared. Results are JSON lines; a run that was interrupted goes on.
 """
