@@ -13,7 +13,7 @@ does; segmenting the test images is not counted. Every contestant sees the same 
 napari-convpaint catboost six einops omegaconf antlr4-python3-runtime==4.9.3`), and adds
 its Gaussian features.
 `--next` measures what 'paint next' is worth instead: a simulated annotator paints five further strokes, each where the
-head is most unsure or at random, and the gains are compared. Results are JSON lines; a run that was interrupted goes on.
+head is most unsure or at random, and the gains are compared. Results are JSON lines; an interrupted run goes on.
 """
 
 from __future__ import annotations
