@@ -81,7 +81,8 @@ class PixelDecoder(nn.Module):
         self.clips = nn.ModuleList(Clip(count) for count in channels)
         self.units = nn.ModuleList(nn.Conv2d(count, hidden, 1, bias=False) for count in channels[:filters])
         self.scores = nn.ModuleList(nn.Conv2d(count, classes, 1, bias=False) for count in channels)
-        self.bias = nn.Parameter(torch.zeros(hidden + classes))
+        self.units_bias = nn.Parameter(torch.zeros(hidden))
+        self.scores_bias = nn.Parameter(torch.zeros(classes))
 
     def unit_layer(self, number: int) -> nn.Conv2d:
         """From map `number`, one of the filters', to the hidden units."""
@@ -93,7 +94,9 @@ class PixelDecoder(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """Maps, fine and coarse, to `(N, hidden + K, H, W)`."""
-        total = self.bias.new_zeros(0)  # nothing yet; then scores, and from the coarsest filters on units before them
+        total = self.units_bias.new_zeros(
+            0
+        )  # nothing yet; then scores, and from the coarsest filters on units before them
         for stride in sorted(set(self.strides), reverse=True):
             while total.numel() and total.shape[-1] < maps[0].shape[-1] // stride:
                 total = functional.interpolate(total, scale_factor=2.0, mode="bilinear", align_corners=False)
@@ -104,7 +107,8 @@ class PixelDecoder(nn.Module):
                     total = self._plus_scores(total, scores) if total.numel() else scores
             filters = [number for number in own if number < self.filters]
             if filters:
-                found = self._filtered(maps, filters, self.bias if stride == 1 else None)
+                bias = torch.cat([self.units_bias, self.scores_bias]) if stride == 1 else None
+                found = self._filtered(maps, filters, bias)
                 if not total.numel():
                     total = found
                 elif total.shape[1] == found.shape[1]:
@@ -128,6 +132,20 @@ class PixelDecoder(nn.Module):
         return torch.cat([total[:, : self.hidden], total[:, self.hidden :] + scores], 1)
 
 
+class PixelHead(nn.Module):
+    """Scores of the hidden units, added to those that are there."""
+
+    def __init__(self, hidden: int, classes: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.output = nn.Conv2d(hidden, classes, 1)
+
+    def forward(self, decoded: Tensor) -> Tensor:
+        """Units and scores `(N, hidden + K, H, W)` to logits `(N, K, H, W)`."""
+        logits: Tensor = self.output(decoded[:, : self.hidden])
+        return logits + decoded[:, self.hidden :]
+
+
 class PixelNetwork(Network):
     """Filters beside an encoder, and a decoder that looks at each pixel by itself.
 
@@ -139,7 +157,7 @@ class PixelNetwork(Network):
     """
 
     decoder: PixelDecoder
-    head: nn.Conv2d
+    head: PixelHead
 
     def __init__(self, encoder: nn.Module, in_channels: int, classes: int, hidden: int) -> None:
         filters = FilterBank(in_channels)
@@ -148,10 +166,8 @@ class PixelNetwork(Network):
         channels = [filters.out_channels] * len(filters.strides) + [widths[place] for place in self._used]
         strides = [*filters.strides, *(2**place for place in self._used)]
         decoder = PixelDecoder(channels, strides, len(filters.strides), hidden, classes)
-        super().__init__(encoder, decoder, nn.Conv2d(hidden + classes, classes, 1), stride=32)
+        super().__init__(encoder, decoder, PixelHead(hidden, classes), stride=32)
         self.filter_bank = filters
-        with torch.no_grad():
-            self.head.weight[:, hidden:, 0, 0] = torch.eye(classes)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Maps of the filters and of the encoder's stages, for images padded to the stride."""
@@ -170,16 +186,16 @@ class PixelNetwork(Network):
             start = own.stop
             clip.get_buffer("low").copy_(fitted.mean[own] - LIMIT * fitted.std[own])
             clip.get_buffer("high").copy_(fitted.mean[own] + LIMIT * fitted.std[own])
-            decoder.score_layer(number).weight.copy_((fitted.linear[:, own] * scale[own])[..., None, None])
+            # Each of the two gives logits; half their sum is the mean of what they say, in logarithms.
+            decoder.score_layer(number).weight.copy_((fitted.linear[:, own] * scale[own] / 2)[..., None, None])
             if number < decoder.filters:
                 decoder.unit_layer(number).weight.copy_((fitted.units[:, own] * scale[own])[..., None, None])
         shift = fitted.mean * scale
         known = fitted.units.shape[1]
-        decoder.bias[: decoder.hidden] = fitted.units_bias - fitted.units @ shift[:known]
-        decoder.bias[decoder.hidden :] = fitted.linear_bias - fitted.linear @ shift
-        # Each of the two gives logits; half their sum is the mean of what they say, in logarithms.
-        head.weight[..., 0, 0] = torch.cat([fitted.output, torch.eye(decoder.classes).to(fitted.output)], 1) / 2
-        cast(Tensor, head.bias).copy_(fitted.output_bias / 2)
+        decoder.units_bias.copy_(fitted.units_bias - fitted.units @ shift[:known])
+        decoder.scores_bias.copy_((fitted.linear_bias - fitted.linear @ shift) / 2)
+        head.output.weight.copy_(fitted.output[..., None, None] / 2)
+        cast(Tensor, head.output.bias).copy_(fitted.output_bias / 2)
 
     def judge_part(self, maps: Sequence[Tensor], rows: slice, columns: slice) -> Tensor:
         """Logits `(N, K, h, w)` of a part of images whose maps are known; only what it needs is computed.
