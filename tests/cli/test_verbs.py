@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.metrics import jaccard_score
 
 from napari_fcn import Segmenter
-from napari_fcn.cli import console, learn, tell
+from napari_fcn.cli import console, keeping, tell
 from napari_fcn.cli.catalogue import Table, describe
 from napari_fcn.cli.options import given_settings
 from napari_fcn.config import DataConfig, ModelConfig, PredictionConfig, TrainingConfig
@@ -264,7 +264,7 @@ def test_full_disk_while_predicting_leaves_nothing(run, data, trained, monkeypat
 
 def test_disk_that_fills_up_while_training_does_not_cost_what_was_learnt(run, data, monkeypatch, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    monkeypatch.setattr(learn.tempfile, "mkdtemp", lambda prefix: str(elsewhere))
+    monkeypatch.setattr(keeping.tempfile, "mkdtemp", lambda prefix: str(elsewhere))
     fsync, calls = os.fsync, []
 
     def full_once(descriptor):

@@ -156,7 +156,7 @@ def test_no_better_than_before_is_said_aloud(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_time_budget_is_kept() -> None:
-    training = prepared(steps=None, time_budget=4)
+    training = prepared(steps=None, time_budget=4, batch_size=1, patch_size=32)
     events = list(training.run())
     assert training.result.seconds < 4.5
     assert training.result.steps > 3
@@ -292,8 +292,8 @@ def test_it_learns_from_a_few_labelled_pixels_of_a_satellite_scene() -> None:
 def test_a_class_that_was_not_held_out_is_not_in_the_score() -> None:
     """Predicting it by mistake costs the true class, and does not bring a zero of its own into the mean."""
     from napari_fcn.metrics import Scores
-    from napari_fcn.training.validation import _of_true_classes
+    from napari_fcn.training.validation import of_true_classes
 
-    scores = _of_true_classes(Scores.from_confusion(np.array([[8, 0, 2], [0, 5, 0], [0, 0, 0]]), (0, 1, 2)))
+    scores = of_true_classes(Scores.from_confusion(np.array([[8, 0, 2], [0, 5, 0], [0, 0, 0]]), (0, 1, 2)))
     assert scores.mean_iou == pytest.approx((0.8 + 1) / 2)
     assert np.isnan(scores.classes[2].iou)

@@ -153,8 +153,9 @@ def find_in(
     own = {name.removeprefix(part): tensor for name, tensor in tensors.items() if name.startswith(part)}
     if not own:
         raise InputError(
-            f"{what} has no part that is called encoder or backbone, as networks of segmentation-models-pytorch and "
-            f"torchvision have it; an encoder alone is taken by the option weights. It has {_some(list(tensors))}."
+            f"{what} is no segmenter, and has no part that is called encoder or backbone, as networks of "
+            f"segmentation-models-pytorch and torchvision have it; an encoder alone is taken by the option weights. It "
+            f"has {_some(list(tensors))}."
         )
     encoder, channels = _encoder_of(own, what, encoder)
     if torchvision:

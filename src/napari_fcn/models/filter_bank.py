@@ -39,8 +39,9 @@ class FilterBank(nn.Module):
         super().__init__()
         self.out_channels = 7 * channels
         for number, (_, deviation) in enumerate(LEVELS):
-            self.register_buffer(f"narrow_{number}", _gaussian(deviation), persistent=False)
-            self.register_buffer(f"wide_{number}", _gaussian(INTEGRATION * deviation), persistent=False)
+            narrow, wide = _gaussian(deviation), _gaussian(INTEGRATION * deviation)
+            self.register_buffer(f"narrow_{number}", narrow.repeat(channels, 1, 1, 1), persistent=False)
+            self.register_buffer(f"wide_{number}", wide.repeat(3 * channels, 1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images `(N, C, H, W)`, sides multiples of 8, to maps `(N, 7 C, H / stride, W / stride)`."""
@@ -75,13 +76,12 @@ def _gaussian(deviation: float) -> Tensor:
     return weights / weights.sum()
 
 
-def _blur(images: Tensor, kernel: Tensor) -> Tensor:
-    """Convolve rows and columns; edge values go on beyond the border."""
-    channels, radius = images.shape[1], len(kernel) // 2
+def _blur(images: Tensor, kernels: Tensor) -> Tensor:
+    """Convolve rows and columns with kernels `(C, 1, 1, L)`; edge values go on beyond the border."""
+    channels, radius = len(kernels), kernels.shape[-1] // 2
     padded = functional.pad(images, (radius,) * 4, mode="replicate")
-    rows = kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
-    columns = kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
-    return functional.conv2d(functional.conv2d(padded, rows, groups=channels), columns, groups=channels)
+    rows = functional.conv2d(padded, kernels, groups=channels)
+    return functional.conv2d(rows, kernels.transpose(2, 3), groups=channels)
 
 
 def _slope(images: Tensor, dimension: int) -> Tensor:

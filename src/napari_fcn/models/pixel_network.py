@@ -83,6 +83,9 @@ class PixelDecoder(nn.Module):
         self.scores = nn.ModuleList(nn.Conv2d(count, classes, 1, bias=False) for count in channels)
         self.units_bias = nn.Parameter(torch.zeros(hidden))
         self.scores_bias = nn.Parameter(torch.zeros(classes))
+        # The rectifier of the units; scores stay as they are.
+        least = torch.cat([torch.zeros(hidden, 1, 1), torch.full((classes, 1, 1), -torch.inf)])
+        self.register_buffer("least", least, persistent=False)
 
     def unit_layer(self, number: int) -> nn.Conv2d:
         """From map `number`, one of the filters', to the hidden units."""
@@ -115,9 +118,7 @@ class PixelDecoder(nn.Module):
                     total = found.add_(total)
                 else:
                     total = self._plus_scores(found, total)
-        least = total.new_full((self.hidden + self.classes, 1, 1), -torch.inf)
-        least[: self.hidden] = 0  # the rectifier of the units; scores stay as they are
-        return torch.maximum(total, least)
+        return torch.maximum(total, self.get_buffer("least"))
 
     def _filtered(self, maps: list[Tensor], numbers: list[int], bias: Tensor | None) -> Tensor:
         """Units and scores of filter maps of one stride, by one convolution."""
