@@ -145,9 +145,9 @@ def network(images: list[Array], labels: list[Array], seed: int, **options: Any)
     from napari_fcn.training import Step
 
     begin, left = time.process_time(), list(MARKS)
-    training = prepare_training(
-        images, labels, axes="YXC", zero="unlabelled", seed=seed, steps=100_000, validation=0.0, device="cpu", **options
-    )
+    # Steps without end, so the rate neither rises nor falls by them.
+    settings = {"steps": 100_000, "schedule": "constant", "warm_up": 0.0, "validation": 0.0, "device": "cpu", **options}
+    training = prepare_training(images, labels, axes="YXC", zero="unlabelled", seed=seed, **settings)
     run = training.run()
     for event in run:
         spent = time.process_time() - begin
