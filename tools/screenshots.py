@@ -18,7 +18,7 @@ from PIL import Image
 
 TOOLS = Path(__file__).parent
 IMAGES = TOOLS.parent / "docs" / "images"
-FOLDERS = {"train": IMAGES / "tutorial"}
+FOLDERS = {"live": IMAGES / "tutorial", "train": IMAGES / "tutorial"}
 COLOURS = 256
 
 

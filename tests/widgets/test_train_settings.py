@@ -17,6 +17,7 @@ from napari_fcn.options import options
 from napari_fcn.registry import architectures
 from napari_fcn.widgets import Train
 from napari_fcn.widgets.panel import values
+from napari_fcn.widgets.store import segmenters
 
 SHORT = {"steps": 2, "batch_size": 2, "patch_size": 64}
 OWN = [name for name, entry in architectures.items() if "encoder" in entry.details]
@@ -132,6 +133,21 @@ def test_it_learns_with_the_settings_and_nothing_is_left_over(viewer: napari.Vie
     train()
     assert train.wait(60).model == ModelConfig()
     assert notification_manager.records == []
+
+
+def test_a_head_that_is_fitted_goes_with_the_network_that_can_be(viewer: napari.Viewer, train: Train) -> None:
+    train.transfer.value = "head"
+    assert train.architecture.value == "pixel"
+    train.architecture.value = "unet"
+    assert train.transfer.value == TrainingConfig().transfer
+    train.architecture.value = "pixel"
+    assert train.transfer.value == "head"
+    add_nuclei(viewer)
+    train()
+    assert train.wait(120).model.architecture == "pixel"
+    train.start.value = next(iter(segmenters))
+    train.architecture.value = "unet"
+    assert train.transfer.value == "head"  # of the segmenter that it starts from
 
 
 def test_by_name_the_order_does_not_matter(viewer: napari.Viewer, train: Train) -> None:

@@ -217,7 +217,9 @@ class TrainForm(Panel):
             self.start.reset_choices()
 
     def _transfer_changed(self) -> None:
-        """Say what the chosen way of transfer means."""
+        """Say what the chosen way of transfer means, and choose a network that can be fitted where one is needed."""
+        if self.transfer.value == "head" and self._starts_anew() and not self._is_fitted():
+            self.architecture.value = "pixel"
         choices = self._settings["transfer"][1].choices or {}
         _, _, meaning = str(choices[self.transfer.value]).partition(": ")
         self._meaning.value = f"{meaning[:1].upper()}{meaning[1:]}."
@@ -235,6 +237,18 @@ class TrainForm(Panel):
             self.exchange(widget, offered=name in having)
         self._offer_encoder()
         self._show_usual()
+        if self._is_fitted():
+            self.transfer.value = "head"
+        elif self.transfer.value == "head" and self._starts_anew():
+            self.transfer.value = TrainingConfig().transfer
+
+    def _starts_anew(self) -> bool:
+        """Whether no segmenter is chosen to start from."""
+        return self.start.value is None and not self.init.value
+
+    def _is_fitted(self) -> bool:
+        """Whether the chosen architecture is one that can be fitted at once."""
+        return bool(architectures[self.architecture.value].details.get("fitted"))
 
     def _offer_encoder(self) -> None:
         """Show the encoder of an architecture that goes with no other, and afterwards what was chosen before."""
