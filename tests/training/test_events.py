@@ -14,9 +14,9 @@ from napari_fcn.errors import InputError, OutputError
 from napari_fcn.metrics import Scores
 from napari_fcn.training.event_file import EventFile
 from napari_fcn.training.events import Finished, Noted, Started, Step, Validated, from_json, to_json
-from napari_fcn.training.validation import _of_true_classes
+from napari_fcn.training.validation import of_true_classes
 
-NOT_HELD_OUT = _of_true_classes(
+NOT_HELD_OUT = of_true_classes(
     Scores.from_confusion(np.array([[8, 0, 2], [0, 5, 0], [0, 0, 0]]), (0, 3, 7), {3: "Zelle", 7: "dünn"})
 )
 """Nothing of the last class was held out: it has no IoU, though its confusion would give 0."""
@@ -32,7 +32,7 @@ def scores(draw):
     matrix = draw(st.lists(st.lists(counts, min_size=classes, max_size=classes), min_size=classes, max_size=classes))
     values = sorted(draw(st.sets(st.integers(-5, 300), min_size=classes, max_size=classes)))
     whole = Scores.from_confusion(np.array(matrix, np.int64), values, {values[0]: draw(texts)})
-    return draw(st.sampled_from([whole, _of_true_classes(whole)]))
+    return draw(st.sampled_from([whole, of_true_classes(whole)]))
 
 
 maybe_scores = st.none() | scores()

@@ -68,7 +68,7 @@ def test_what_is_seen_is_finished_first(small: Segmenter) -> None:
 
 def test_labels_appear_before_the_end(viewer: napari.Viewer, segmented: Segment, small: Segmenter) -> None:
     image = noise(500, 410)
-    place = {"crs": None, "transform": [1, 0, 0, 0, -1, 0]}
+    place = {"crs": None, "transform": (1, 0, 0, 0, -1, 0), "height": 500, "width": 410, "bands": (), "nodata": None}
     source = zarr.array(image, chunks=(128, 128))
     layer = viewer.add_image(source, name="slide", scale=(2, 3), metadata={"geo": place})
     parts = []

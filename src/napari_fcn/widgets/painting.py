@@ -15,8 +15,8 @@ EVERY = 50
 """Milliseconds between two looks."""
 PAUSE = 0.12
 """Seconds without a change that end a stroke."""
-EVENTS = ("labels_update", "paint", "data")
-"""A labels layer's events after its values have changed, by a brush, undo or a script."""
+EVENTS = ("labels_update", "paint", "data", "set_data")
+"""A labels layer's events after its values may have changed: by a brush, by a script, and, the last one, by undo."""
 
 
 class Painting:
@@ -24,7 +24,7 @@ class Painting:
 
     Parameters
     ----------
-    paused : called after a change, once nothing has changed for a moment.
+    paused : called after what may have been a change, once nothing has changed for a moment.
     look : called regularly while it watches.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from magicgui.widgets import PushButton
 from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QFileDialog
@@ -133,9 +134,12 @@ class Train(TrainForm):
         return Work(job.run, f"live training of a pixel head on '{image.name}'", self._offer)
 
     def _paint_paused(self) -> None:
-        """Hand the labels as they are now to live mode."""
-        if isinstance(self._live, Talk):
-            self._live.labels = [layers.snapshot(labels) for _, labels in self._learnt]
+        """Hand the labels to live mode, if they have changed."""
+        if not isinstance(self._live, Talk):
+            return
+        known, painted = self._live.labels, [layers.snapshot(labels) for _, labels in self._learnt]
+        if not known or not all(np.array_equal(old, new) for old, new in zip(known, painted, strict=True)):
+            self._live.labels = painted
             self._live.version += 1
 
     def go_on(self, **values: Any) -> Worker:
