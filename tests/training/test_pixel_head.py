@@ -167,3 +167,10 @@ def test_another_architecture_cannot_be_fitted(strokes: Any) -> None:
     image, painted, _ = strokes
     with pytest.raises(InputError, match="'head' keeps encoder and decoder"):
         fcn.train(image, painted, transfer="head", architecture="unet", zero="unlabelled")
+
+
+@pytest.mark.parametrize("options", [{"loss": "dice"}, {"rate": 0.1}, {"augment": "none"}, {"batch_size": 2}], ids=str)
+def test_settings_that_would_do_nothing_are_refused(strokes: Any, options: dict[str, Any]) -> None:
+    image, painted, _ = strokes
+    with pytest.raises(InputError, match=f"fitted at once, and has no `{next(iter(options))}`"):
+        fcn.train(image, painted, transfer="head", zero="unlabelled", **options)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from ..config import ModelConfig, TrainingConfig
+from ..config import DataConfig, ModelConfig, TrainingConfig
+from ..data.examples import Examples
 from ..errors import InputError
 from ..metrics import Scores, confusion_matrix
 from ..registry import architectures
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PixelTraining", "is_fitted"]
 
+OWN = ("transfer", "init", "validation", "seed", "device", "feature_memory", "time_budget", "steps", "epochs")
+"""Settings that a pixel head has, or that only bound what it may take."""
 TELL = 2.0
 """Seconds between two words about how far looking at the images has come."""
 
@@ -38,7 +42,26 @@ class PixelTraining(Training):
     It takes as long as it takes, a second or two for an image of 1024 x 1024 pixels, whatever `time_budget` and
     `steps` say. The scores are those of the first fit, which has not seen the held-out pixels; the second one, which
     is kept, has seen more.
+
+    Raises
+    ------
+    InputError
+        As for `Training`, and for settings of learning step by step, which would do nothing here.
     """
+
+    def __init__(
+        self, examples: Examples, model: ModelConfig, data: DataConfig, config: TrainingConfig, **more: Any
+    ) -> None:
+        usual = TrainingConfig()
+        idle = [
+            e.name for e in fields(config) if e.name not in OWN and getattr(config, e.name) != getattr(usual, e.name)
+        ]
+        if idle:
+            raise InputError(
+                f"A pixel head is fitted at once, and has no {' and no '.join(f'`{name}`' for name in idle)}; leave "
+                f"out what belongs to learning step by step, or use transfer 'finetune' or 'frozen'."
+            )
+        super().__init__(examples, model, data, config, **more)
 
     def _classes_scoring(self) -> SegmentationScoring:
         before = super()._classes_scoring()
