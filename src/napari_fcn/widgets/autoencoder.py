@@ -11,7 +11,6 @@ import numpy as np
 from magicgui.widgets import ComboBox, PushButton
 from magicgui.widgets.bases import Widget
 from napari.layers import Image, Labels
-from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QFileDialog
 
 from ..autoencoder import DETAILS, OUTPUTS
@@ -31,6 +30,7 @@ from .autoencoder_job import OutputJob, PretrainingJob, PretrainingOutcome, load
 from .fields import field, layer_field
 from .further_scripts import pretraining_script
 from .panel import Panel, Work, values
+from .saving import ask_and_save
 from .script import Script, copy_script, script_button
 from .worker import Worker
 
@@ -106,7 +106,9 @@ class Autoencoder(Panel):
         )
         self._buttons.append(self._save_button)
         self._more.clicked.connect(lambda: self.add_image())
-        self._save_button.clicked.connect(lambda: self.attempt(self._save_clicked))
+        self._save_button.clicked.connect(
+            lambda: self.attempt(lambda: ask_and_save(self.native, "autoencoder", self.save))
+        )
         self._show_button.clicked.connect(lambda: self.attempt(self.show_output))
         load_button.clicked.connect(lambda: self.attempt(self._load_clicked))
         image.changed.connect(self._image_changed)
@@ -287,16 +289,6 @@ class Autoencoder(Panel):
 
     def _budget_changed(self) -> None:
         self.time_budget.enabled = self.steps.value is None and self.epochs.value is None
-
-    def _save_clicked(self) -> None:
-        typed, _ = QFileDialog.getSaveFileName(
-            self.native, "Save autoencoder", "autoencoder.safetensors", "Autoencoders (*.safetensors)"
-        )
-        if typed:
-            path = Path(typed).with_suffix(".safetensors")
-            # The dialog has asked about the file that was typed, not about the one with another ending.
-            self.save(path, overwrite=path == Path(typed))
-            show_info(f"Saved as {path.name}.")
 
     def _load_clicked(self) -> None:
         path, _ = QFileDialog.getOpenFileName(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.colormaps import label_colormap
-from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QFileDialog
 
 from ..config import PredictionConfig
@@ -19,6 +18,7 @@ from .earth import place_on_earth
 from .live import LiveLayer, worth_watching
 from .next_place import show_next_place
 from .panel import Progress, Work, values
+from .saving import ask_and_save
 from .script import Script, copy_script, prediction_script
 from .segment_form import WANTED, SegmentForm, with_filters
 from .segment_job import MARGIN, FolderJob, Part, Result, SegmentJob, Watched, WatchedJob
@@ -63,7 +63,9 @@ class Segment(SegmentForm):
         self._watched: LiveLayer | None = None
         super().__init__(napari_viewer)
         self.load_button.clicked.connect(lambda: self.attempt(self._load_clicked))
-        self.save_button.clicked.connect(lambda: self.attempt(self._save_clicked))
+        self.save_button.clicked.connect(
+            lambda: self.attempt(lambda: ask_and_save(self.native, "segmenter", self.save))
+        )
         self.next_button.clicked.connect(lambda: self.attempt(lambda: show_next_place(self._viewer)))
         self.script_button.clicked.connect(lambda: self.attempt(lambda: copy_script(self, self.script)))
 
@@ -256,16 +258,6 @@ class Segment(SegmentForm):
         )
         if path:
             self.load(path)
-
-    def _save_clicked(self) -> None:
-        typed, _ = QFileDialog.getSaveFileName(
-            self.native, "Save segmenter", "segmenter.safetensors", "Segmenters (*.safetensors)"
-        )
-        if typed:
-            path = Path(typed).with_suffix(".safetensors")
-            # The dialog has asked about the file that was typed, not about the one with another ending.
-            self.save(path, overwrite=path == Path(typed))
-            show_info(f"Saved as {path.name}.")
 
 
 def _found(trained: Segmenter, result: Result) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from magicgui.widgets import PushButton
 from napari.utils.notifications import show_info
-from qtpy.QtWidgets import QFileDialog
 
 from ..config import DataConfig, ModelConfig, TrainingConfig
 from ..errors import InputError
@@ -19,6 +18,7 @@ from .live_job import LiveJob, Talk, class_colors
 from .painting import Painting
 from .panel import Work
 from .preview_layer import PreviewLayer
+from .saving import ask_and_save
 from .script import Script, copy_script, script_button, training_script
 from .store import segmenters
 from .train_form import TrainForm
@@ -83,7 +83,9 @@ class Train(TrainForm):
         self._curves.hide()
         self.native.layout().addWidget(self._curves)
         self._continue_button.clicked.connect(lambda: self.attempt(self.go_on))
-        self._save_button.clicked.connect(lambda: self.attempt(self._save_clicked))
+        self._save_button.clicked.connect(
+            lambda: self.attempt(lambda: ask_and_save(self.native, "segmenter", self.save))
+        )
         self._script_button.clicked.connect(lambda: self.attempt(lambda: copy_script(self, self.script)))
         self._live_button.clicked.connect(lambda: self.attempt(self.go_live))
         self._painting = Painting(self._paint_paused, self._look)
@@ -270,16 +272,6 @@ class Train(TrainForm):
         if self.result is None:
             raise InputError("There is no segmenter to save yet; train one first.")
         self.result.save(path, overwrite=overwrite)
-
-    def _save_clicked(self) -> None:
-        typed, _ = QFileDialog.getSaveFileName(
-            self.native, "Save segmenter", "segmenter.safetensors", "Segmenters (*.safetensors)"
-        )
-        if typed:
-            path = Path(typed).with_suffix(".safetensors")
-            # The dialog has asked about the file that was typed, not about the one with another ending.
-            self.save(path, overwrite=path == Path(typed))
-            show_info(f"Saved as {path.name}.")
 
     def script(self, folder: str | Path) -> Script:
         """The Python and the command line that repeat this training.
