@@ -54,7 +54,10 @@ def plain_network(network):
     """The same weights in the network that segmentation-models-pytorch builds."""
     import segmentation_models_pytorch as smp
 
-    plain = smp.Unet("tu-tf_efficientnet_lite0", encoder_weights=None, in_channels=1, classes=3).eval()
+    widths = [block.conv2[0].out_channels for block in network.decoder.blocks]
+    plain = smp.Unet(
+        "tu-tf_efficientnet_lite0", encoder_weights=None, in_channels=1, classes=3, decoder_channels=widths
+    ).eval()
     plain.encoder.load_state_dict(network.encoder.state_dict())
     plain.decoder.load_state_dict(network.decoder.state_dict())
     plain.segmentation_head.load_state_dict(network.head.state_dict())

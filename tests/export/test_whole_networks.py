@@ -50,7 +50,7 @@ def classes_by(module: Any, photograph: np.ndarray) -> np.ndarray:
     [
         ("unet", {"classes": 1}),
         ("fpn", {"classes": 3}),
-        ("unet", {"classes": 2, "encoder_depth": 3, "decoder_channels": (64, 32, 16)}),
+        ("unet", {"classes": 2, "encoder_depth": 3, "decoder_channels": (32, 16, 8)}),
     ],
 )
 def test_a_folder_of_save_pretrained_predicts_the_same(

@@ -50,12 +50,13 @@ def same_classes(
 
     from ..models import NetworkSpec, build
     from ..models.encoders import resolve
+    from ..models.smp import decoder_widths
 
     settings = {name: value for name, value in (facts or {}).items() if not name.startswith("_")}
     settings |= {"encoder_weights": None, "activation": None, "in_channels": channels, "classes": classes}
     settings.setdefault("encoder_name", resolve(model.encoder).smp_name)
     if model.depth is not None and not facts:
-        settings |= {"encoder_depth": model.depth, "decoder_channels": (256, 128, 64, 32, 16)[-model.depth :]}
+        settings |= {"encoder_depth": model.depth, "decoder_channels": decoder_widths(model.depth, model.width)}
     try:
         original = getattr(smp, SMP[model.architecture])(**settings).eval()
         original.load_state_dict({**original.state_dict(), **theirs})
