@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .panel import Progress
+from .worker import Progress
 
 if TYPE_CHECKING:
     from ..autoencoder import Autoencoder

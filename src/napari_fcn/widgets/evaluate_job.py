@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..metrics import Comparison, compare, present_values
-from .panel import Progress
+from .worker import Progress
 
 __all__ = ["EvaluationJob"]
 

@@ -13,9 +13,8 @@ from ..config import DataConfig, ModelConfig, TrainingConfig
 from ..errors import InputError
 from ..options import split
 from . import layers
-from .panel import Progress
 from .training_job import TrainingOutcome
-from .worker import Stop
+from .worker import Progress, Stop
 
 if TYPE_CHECKING:
     from ..training.live import LivePixels
@@ -67,8 +66,9 @@ class LiveJob:
         """Answer until told to stop, in the worker's thread."""
         yield Progress(None, "Getting ready…")
         live, talk = self._make(), self.talk
-        text, asked, seen, problem = "Paint two classes or more.", 0, None, ""
-        while not stop.is_set():
+        text, asked, seen = "Paint two classes or more.", 0, None
+        yield Progress(1.0, text, talk, at_once=True)
+        while not stop.wait(WAIT):
             version, labels, window = talk.version, talk.labels, talk.window
             fresh = version != asked
             if fresh:
@@ -77,18 +77,18 @@ class LiveJob:
                     yield Progress(None, "Looking at the image…")
                 try:
                     live.update(labels)
-                    problem = ""
                 except InputError as error:
-                    problem = str(error)
-            if live.fitted and window is not None and (fresh or window != seen):
-                seen = window
-                self._answer(live, window, version)
-                if fresh:
-                    talk.seconds = time.perf_counter() - begin
-                    text = f"Live: answered in {talk.seconds:.1f} s. Paint on; Cancel ends it and keeps the result."
-            # Again and again, for what comes too quickly is left out by the worker.
-            yield Progress(1.0, problem or text, talk)
-            stop.wait(WAIT)
+                    yield Progress(1.0, str(error), talk, at_once=True)
+                    continue
+                seen = None
+            if not live.fitted or window is None or window == seen:
+                continue
+            seen = window
+            self._answer(live, window, version)
+            if fresh:
+                talk.seconds = time.perf_counter() - begin
+                text = f"Live: answered in {talk.seconds:.1f} s. Paint on; Cancel ends it and keeps the result."
+            yield Progress(1.0, text, talk, at_once=True)
         if not live.fitted:
             return None
         segmenter = live.segmenter()

@@ -19,27 +19,11 @@ from ..errors import FcnError
 from . import preferences
 from . import worker as workers
 from .scroll import FormArea
-from .worker import Task, Worker
+from .worker import Progress, Task, Worker
 
-__all__ = ["Panel", "Progress", "Work", "values", "wrapping_label"]
+__all__ = ["Panel", "Work", "values", "wrapping_label"]
 
 CLOSED, OPEN = "▸", "▾"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a task tells the panel.
-
-    Attributes
-    ----------
-    fraction : how far it is in [0, 1], None when it cannot say.
-    text : a line or two about it.
-    detail : more, for panels that can show it.
-    """
-
-    fraction: float | None
-    text: str
-    detail: Any = None
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from napari.utils.notifications import show_info
 
 from ..imaging import Chain
 from . import layers
-from .panel import Progress
 from .visible import VisiblePlane
+from .worker import Progress
 
 __all__ = ["Look", "preview_image", "preview_labels", "run", "save_copy", "saved"]
 

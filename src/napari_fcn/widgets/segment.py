@@ -17,14 +17,14 @@ from . import layers
 from .earth import place_on_earth
 from .live import LiveLayer, worth_watching
 from .next_place import show_next_place
-from .panel import Progress, Work, values
+from .panel import Work, values
 from .saving import ask_and_save
 from .script import Script, copy_script, prediction_script
 from .segment_form import WANTED, SegmentForm, with_filters
 from .segment_job import MARGIN, FolderJob, Part, Result, SegmentJob, Watched, WatchedJob
 from .segment_layers import Target, show
 from .store import segmenters
-from .worker import Stop, Worker
+from .worker import Progress, Stop, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Generator

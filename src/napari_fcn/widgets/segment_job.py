@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .panel import Progress
-from .worker import Stop
+from .worker import Progress, Stop
 
 if TYPE_CHECKING:
     from ..segmenter import Segmenter

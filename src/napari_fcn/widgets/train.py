@@ -222,18 +222,20 @@ class Train(TrainForm):
             self._preview_layer.show_doubt(detail.doubt)
 
     def _look(self) -> None:
-        """Tell the training's thread which part of which image is seen."""
-        self._live.window = None
+        """Tell the training's thread which part of which image is seen; in one go, for it may look at any time."""
+        self._live.window = self._seen()
+
+    def _seen(self) -> tuple[int, tuple[int, ...], slice, slice] | None:
         wanted = self.preview.value or isinstance(self._live, Talk)
         if not wanted or not self._preview_layer.wanted:
-            return
+            return None
         for number, (image, _) in enumerate(self._learnt):
             if image not in self._viewer.layers or not image.visible:
                 continue
             part = layers.visible_part(image, self._axes_of(image), self._viewer)
             if part is not None:
-                self._live.window = number, *part
-                return
+                return number, *part
+        return None
 
     def _set_running(self, running: bool) -> None:
         super()._set_running(running)

@@ -11,8 +11,7 @@ import numpy as np
 
 from . import layers
 from .history import History, Moment
-from .panel import Progress
-from .worker import Stop
+from .worker import Progress, Stop
 
 if TYPE_CHECKING:
     from ..metrics import Scores

@@ -13,19 +13,40 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
 from napari.qt.threading import create_worker
 from superqt.utils import GeneratorWorker
 
-__all__ = ["Stop", "Task", "Worker", "start"]
+from ..inference.memory import trim
+
+__all__ = ["Progress", "Stop", "Task", "Worker", "start"]
 
 LAST_WORDS = 120_000
 """Milliseconds that running tasks may take to end when the program does."""
 
-# Progress that comes faster is not seen, and costs the window time.
-SECONDS_BETWEEN_UPDATES = 0.1
+SECONDS_BETWEEN_UPDATES = 0.5
+"""Progress that comes faster is left out: the whole window is drawn for it, without a graphics card on the CPU."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a task tells the panel.
+
+    Attributes
+    ----------
+    fraction : how far it is in [0, 1], None when it cannot say.
+    text : a line or two about it.
+    detail : more, for panels that can show it.
+    at_once : show it however little time has passed since the last one.
+    """
+
+    fraction: float | None
+    text: str
+    detail: Any = None
+    at_once: bool = False
 
 
 class Stop(threading.Event):
@@ -35,7 +56,7 @@ class Stop(threading.Event):
 
 
 #: Yields progress, looks at the event after every step, and returns a result even when it was told to stop.
-Task: TypeAlias = Callable[[Stop], Generator[Any, None, Any]]
+Task: TypeAlias = Callable[[Stop], Generator[Progress, None, Any]]
 
 
 class Worker(GeneratorWorker[Any, Any, Any]):
@@ -69,14 +90,14 @@ class _Failed:
         self.error = error
 
 
-def _guarded(tasks: list[Task], stop: Stop) -> Generator[Any, None, Any]:
+def _guarded(tasks: list[Task], stop: Stop) -> Generator[Progress, None, Any]:
     shown = -SECONDS_BETWEEN_UPDATES
     steps = tasks.pop()(stop)
     try:
         while True:
             progress = next(steps)
             now = time.monotonic()
-            if now - shown >= SECONDS_BETWEEN_UPDATES:
+            if progress.at_once or now - shown >= SECONDS_BETWEEN_UPDATES:
                 shown = now
                 yield progress
     except StopIteration as end:
@@ -85,6 +106,7 @@ def _guarded(tasks: list[Task], stop: Stop) -> Generator[Any, None, Any]:
         return _Failed(error)
     finally:
         steps.close()
+        trim()  # what a run needed is not kept until the next
 
 
 def start(
@@ -103,7 +125,7 @@ def start(
     task : what to do.
     description : what it does, for napari's question before it closes: "training of unet".
     yielded, returned, failed, finished : called in the thread of the window, `finished` always and last;
-        `yielded` a few times a second, with the newest progress.
+        `yielded` at most twice a second, or with progress that is to be shown at once.
     """
     stop = Stop()
     # napari keeps its workers; without this it would keep images, labels and the widget with them.
