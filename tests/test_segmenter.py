@@ -142,3 +142,17 @@ def test_a_file_of_format_1_is_read(saved: Path, tmp_path: Path) -> None:
     old = Segmenter.load(tmp_path / "old.safetensors")
     assert old.model == linknet.model
     np.testing.assert_array_equal(old.predict(image), linknet.predict(image))
+
+
+def test_a_unet_from_before_it_had_a_width_is_read(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    unet = fcn.train(image, image[..., 0] > 128, width=16, depth=2, steps=1, patch_size=64, device="cpu")
+    path = unet.save(tmp_path / "unet.safetensors")
+    with safe_open(path, framework="pt") as file:
+        document = json.loads(file.metadata()[KEY])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del document["model"]["width"]
+    save_file(tensors, tmp_path / "old.safetensors", metadata={KEY: json.dumps(document)})
+    old = Segmenter.load(tmp_path / "old.safetensors")
+    assert old.model == unet.model
+    np.testing.assert_array_equal(old.predict(image), unet.predict(image))
