@@ -242,12 +242,9 @@ class Panel(Container[Widget]):
         """Show how far the work is."""
         if self._gone:
             return
-        bar = self._bar.native
-        if progress.fraction is None:
-            bar.setRange(0, 0)
-        else:
-            bar.setRange(0, 1000)
-            bar.setValue(round(1000 * progress.fraction))
+        # Never a bar that moves by itself: each of its pictures draws the whole window, and keeps the work waiting.
+        self._bar.native.setRange(0, 1000)
+        self._bar.native.setValue(round(1000 * (progress.fraction or 0)))
         stopping = self._worker is not None and self._worker.stop.is_set()
         self._text.value = progress.text if not stopping else "Stopping after this step…"
         if progress.detail is not None:

@@ -27,7 +27,7 @@ __all__ = ["Progress", "Stop", "Task", "Worker", "start"]
 LAST_WORDS = 120_000
 """Milliseconds that running tasks may take to end when the program does."""
 
-SECONDS_BETWEEN_UPDATES = 0.5
+SECONDS_BETWEEN_UPDATES = 1.0
 """Progress that comes faster is left out: the whole window is drawn for it, without a graphics card on the CPU."""
 
 
@@ -125,7 +125,7 @@ def start(
     task : what to do.
     description : what it does, for napari's question before it closes: "training of unet".
     yielded, returned, failed, finished : called in the thread of the window, `finished` always and last;
-        `yielded` at most twice a second, or with progress that is to be shown at once.
+        `yielded` at most once a second, or with progress that is to be shown at once.
     """
     stop = Stop()
     # napari keeps its workers; without this it would keep images, labels and the widget with them.
