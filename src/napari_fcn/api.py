@@ -127,7 +127,7 @@ def prepare_training(
     from .losses.class_weights import check_class_weights
     from .models.encoders import encoder_range
     from .segmenter import Segmenter
-    from .training import PixelTraining, RunFolder, Training, is_fitted, value_range
+    from .training import BehindTraining, PixelTraining, RunFolder, Training, is_behind, is_fitted, value_range
     from .training.transfer import starting_weights
 
     folder = None if resume is None else RunFolder.open(resume)
@@ -179,7 +179,7 @@ def prepare_training(
             like=examples,
             preprocess=preprocess,
         )
-    kind = PixelTraining if is_fitted(model, config) else Training
+    kind = PixelTraining if is_fitted(model, config) else BehindTraining if is_behind(model, config, init) else Training
     training = kind(examples, model, data, config, validation=validation, pixel_size=pixel_size, init=init)
     if fitted:
         training.notes = (fitted, *training.notes)
@@ -193,8 +193,8 @@ def prepare_training(
 def _belonging(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options, and of architecture and transfer the one that goes with the other where only one is given.
 
-    Transfer "head" without a segmenter to start from needs a head that can be fitted to anything, the pixel head; and
-    that one is fitted unless another way is asked for.
+    Transfer "head" without a segmenter to start from fits a pixel head, and another architecture that is asked for
+    learns behind it; and the pixel head is fitted unless another way is asked for.
     """
     found = {name: value for name, value in options.items() if value is not None}
     if found.get("transfer") == "head":

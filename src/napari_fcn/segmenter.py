@@ -21,7 +21,8 @@ from .errors import FcnError, InputError, SegmenterFileError
 from .geo.bands import as_reflectance
 from .imaging import Chain
 from .io.tensor_file import KEY, save_tensors
-from .models import NetworkSpec, build
+from .models import NetworkSpec
+from .models.build import build_with
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -365,8 +366,9 @@ class Segmenter:
     def describe(self) -> str:
         """A few lines about the segmenter, for people."""
         classes = ", ".join(f"{entry.value} = {entry.name}" for entry in self.classes)
+        beside = "beside a pixel head " if hasattr(self.network, "beside") else ""
         lines = [
-            f"{self.model.architecture} on {self.model.encoder} ({self.model.weights} weights), "
+            f"{self.model.architecture} {beside}on {self.model.encoder} ({self.model.weights} weights), "
             f"{self.network.count():,} parameters",
             f"channels: {self.channels}; standardised by {self.normalization.mode}",
             f"classes: {classes}",
@@ -408,7 +410,7 @@ class Segmenter:
             model = ModelConfig.from_json(_model_settings(document))
             classes = ClassTable.from_json(document["classes"])
             channels = int(document["channels"])
-            network = build(NetworkSpec(model, channels, len(classes)), pretrained=False)
+            network = build_with(NetworkSpec(model, channels, len(classes)), tensors)
             normalization = Normalization.from_json(document["normalization"])
             size = document["pixel_size"]
             rest: dict[str, Any] = {"training": document["training"], "history": document["history"]}

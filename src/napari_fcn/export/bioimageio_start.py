@@ -12,7 +12,8 @@ from ..config import ModelConfig
 from ..data import ClassTable
 from ..data.normalization import Normalization
 from ..errors import FcnError, InputError
-from ..models import NetworkSpec, build
+from ..models import NetworkSpec
+from ..models.build import build_with
 from ..segmenter import Segmenter
 from .bioimageio_reading import class_names, open_package, own_document
 
@@ -52,8 +53,9 @@ def _own_segmenter(path: Path, own: Mapping[str, Any], tensors: Mapping[str, Ten
     try:
         model, classes = ModelConfig.from_json(own["model"]), ClassTable.from_json(own["classes"])
         channels = int(own["channels"])
-        network = build(NetworkSpec(model, channels, len(classes)), pretrained=False)
-        network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items()})
+        own_tensors = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
+        network = build_with(NetworkSpec(model, channels, len(classes)), own_tensors)
+        network.load_state_dict(own_tensors)
         return Segmenter(
             network.eval(),
             model,

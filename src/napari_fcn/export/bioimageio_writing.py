@@ -181,6 +181,7 @@ def _description(segmenter: Segmenter, files: dict[str, bytes], author: str, lic
                         "classes": len(segmenter.classes),
                         "gain": normalization.gain,
                         "offset": normalization.offset,
+                        **({"beside": True} if hasattr(segmenter.network, "beside") else {}),
                     },
                 },
             },

@@ -101,6 +101,11 @@ class Network(nn.Module):
         """Keep encoder and decoder as they are; only the head learns."""
         self._freeze([self.encoder, self.decoder])
 
+    def keep_statistics(self) -> None:
+        """Keep what batch normalisation in the encoder knows of images, also after every later `train()`."""
+        self._frozen += [part for part in self.encoder.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+        self.train(self.training)
+
     def _freeze(self, modules: list[nn.Module]) -> None:
         self.requires_grad_(True)
         self._frozen = modules

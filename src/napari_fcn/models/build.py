@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..config import ModelConfig
@@ -11,7 +12,10 @@ from ..registry import architectures
 if TYPE_CHECKING:
     from .base import Network
 
-__all__ = ["NetworkSpec", "build"]
+__all__ = ["NetworkSpec", "build", "build_with", "head_model"]
+
+BESIDE = "beside."
+"""What names of tensors of a pixel head beside a network begin with."""
 
 
 @dataclass(frozen=True)
@@ -46,3 +50,24 @@ def build(spec: NetworkSpec, *, pretrained: bool = True) -> Network:
     network: Network = architectures[spec.model.architecture].target(spec, spec.model.weights if pretrained else "none")
     use_phases(network)
     return network
+
+
+def head_model(model: ModelConfig) -> ModelConfig:
+    """The pixel head on the encoder of another network."""
+    return ModelConfig("pixel", encoder=model.encoder, weights=model.weights)
+
+
+def build_with(spec: NetworkSpec, tensors: Iterable[str]) -> Network:
+    """The network that has tensors of these names, without pretrained values: with a pixel head beside it or without.
+
+    Raises
+    ------
+    InputError
+        As for `build`.
+    """
+    network = build(spec, pretrained=False)
+    if not any(name.startswith(BESIDE) for name in tensors):
+        return network
+    from .beside import BesideNetwork
+
+    return BesideNetwork(network, build(replace(spec, model=head_model(spec.model)), pretrained=False))

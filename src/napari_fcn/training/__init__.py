@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import kinds, noise
+from .behind import BehindTraining, is_behind
 from .events import Event, Finished, Measured, Noted, Started, Step, Validated
 from .fit import Training
 from .pixel_training import PixelTraining, is_fitted
@@ -12,6 +13,7 @@ from .run_folder import RunFolder
 from .start import model_options, value_range
 
 __all__ = [
+    "BehindTraining",
     "Event",
     "Finished",
     "Measured",
@@ -25,6 +27,7 @@ __all__ = [
     "Training",
     "Validated",
     "find_rate",
+    "is_behind",
     "is_fitted",
     "kinds",
     "model_options",

@@ -7,6 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from ..config import DataConfig, ModelConfig, TrainingConfig
 from ..data.examples import Examples, hold_out
@@ -27,7 +28,11 @@ from .scoring import SegmentationScoring
 from .sizes import choose_sizes, free_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
+
+    from ..models.base import Network
 
 __all__ = ["Training"]
 
@@ -49,6 +54,7 @@ class Training(Loop[Scores]):
     Attributes
     ----------
     held_out, held_out_of : class indices `(H, W)` of the pixels to score on, for each plane of these examples.
+    given : the settings as they stand in the segmenter.
     result : how it ended; None before.
 
     Raises
@@ -81,6 +87,7 @@ class Training(Loop[Scores]):
         self.engine = choose_engine(self.workers.device)
         start = starting_network(examples, model, config, init)
         self.network, self.model, self.config = start.network, start.model, start.config
+        self.given = start.config
         self.examples = examples
         self.data = data
         # What was made for the same classes is good for them still.
@@ -88,7 +95,7 @@ class Training(Loop[Scores]):
         self.postprocess = init.postprocess if init is not None and known else Chain()
         self.pixel_size = pixel_size
         fraction = config.validation if validation is None else 0.0
-        targets, held_out, notes = hold_out(examples, fraction, np.random.default_rng(config.seed))
+        targets, held_out, notes = self._hold_out(examples, fraction)
         if validation is not None:
             held_out = [plane.target for plane in validation.planes]
         self.held_out, self.held_out_of = held_out, validation or examples
@@ -111,18 +118,22 @@ class Training(Loop[Scores]):
 
     def segmenter(self) -> Segmenter:
         """The segmenter with the best weights so far, a copy: training on does not change it."""
-        network = copy.deepcopy(self.network).to("cpu").eval()
-        if self._scoring.best is not None:
-            network.load_state_dict(self._scoring.best)
+        return self._as_segmenter(self.network, self._scoring.best, self.model)
+
+    def _as_segmenter(self, network: Network, weights: Mapping[str, Tensor] | None, model: ModelConfig) -> Segmenter:
+        """A copy of a network, with these weights where there are any, and all that is known of this training."""
+        network = copy.deepcopy(network).to("cpu").eval()
+        if weights is not None:
+            network.load_state_dict(weights)
         network.requires_grad_(False)
         record = self.record
         return Segmenter(
             network=network,
-            model=self.model,
+            model=model,
             channels=self.examples.channels,
             classes=self.examples.classes,
             normalization=self.examples.normalization,
-            training={**self.data.to_json(), **self.config.to_json()},
+            training={**self.data.to_json(), **self.given.to_json()},
             history={
                 "steps": record.step,
                 "best_step": record.best_step,
@@ -144,6 +155,12 @@ class Training(Loop[Scores]):
     def product(self) -> Segmenter:
         """As `segmenter`."""
         return self.segmenter()
+
+    def _hold_out(
+        self, examples: Examples, fraction: float
+    ) -> tuple[list[npt.NDArray[np.int16]], list[npt.NDArray[np.int16]], tuple[str, ...]]:
+        """Targets to learn from and targets to score on, and what is to be said about that."""
+        return hold_out(examples, fraction, np.random.default_rng(self.config.seed))
 
     def _classes_scoring(self) -> SegmentationScoring:
         scoring = SegmentationScoring(
@@ -183,9 +200,7 @@ class Training(Loop[Scores]):
         return {
             "images": fingerprint(self.examples),
             "network": self.model.to_json(),
-            "settings": {
-                name: value for name, value in self.config.to_json().items() if name not in ("device", "init")
-            },
+            "settings": {name: value for name, value in self.given.to_json().items() if name not in ("device", "init")},
         }
 
     def _class_weights(self) -> Tensor | None:

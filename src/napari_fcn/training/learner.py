@@ -84,6 +84,13 @@ class Learner:
             logits = module(batch.inputs, batch.what, batch.target.shape[-2:])
         return self._loss(logits.float(), batch.target, self._class_weights)
 
+    def further(self) -> dict[str, dict[str, Tensor]]:
+        """What a checkpoint needs besides the network and the optimizer, by its name; nothing here."""
+        return {}
+
+    def take_further(self, parts: dict[str, dict[str, Tensor]], steps: int) -> None:
+        """Take from a checkpoint what `further` gave, after so many steps."""
+
     def step(self, batch: Batch, factor: float) -> float:
         """Learn from one batch at `factor` times each group's highest rate, and return the loss.
 

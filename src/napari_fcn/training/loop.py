@@ -148,6 +148,10 @@ class Loop(Generic[S]):
             raise
         yield self._end(reason)
 
+    def _before_steps(self) -> Generator[Event, None, None]:
+        """What a training does before its first step, and before it goes on; nothing here."""
+        yield from ()
+
     def _clock(self) -> Callable[[], float]:
         """`_seconds` for parts of this training, which do not hold it.
 
@@ -170,6 +174,7 @@ class Loop(Generic[S]):
         self.notes += scoring.prepare()
         self.learner.settle(self._progress(steps, self._seconds(), 0.0))
         yield self._saving.write(self._started(steps))
+        yield from self._before_steps()
         if first := scoring.first():
             yield self._saving.write(first)
         batches: Batches | None = None

@@ -71,7 +71,7 @@ class Saving:
         begin = time.perf_counter()
         network = learner.network
         state, optimizer = pack_optimizer(learner.optimizer, list(network.named_parameters()))
-        parts = {"network": network.state_dict(), "best": best or {}}
+        parts = {"network": network.state_dict(), "best": best or {}, **learner.further()}
         tensors = {f"{part}.{name}": tensor for part, named in parts.items() for name, tensor in named.items()} | state
         document = {
             "record": record.to_json(),
@@ -108,6 +108,7 @@ class Saving:
             part, _, rest = name.partition(".")
             parts.setdefault(part, {})[rest] = tensor
         learner.network.load_state_dict(parts["network"])
+        learner.take_further(parts, document["record"]["step"])
         learner.scaler.load_state_dict(document["scaler"])
         named = list(learner.network.named_parameters())
         unpack_optimizer(learner.optimizer, named, tensors, document["optimizer"])

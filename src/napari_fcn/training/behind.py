@@ -1,0 +1,205 @@
+"""A pixel head at once, and behind it a deep network that takes over when it is better on strokes held back.
+
+The network starts from the head's encoder and learns from the strokes and from what the head, and later an average of
+the network itself, say of the pixels beside them, as far as they are sure of it (pseudo-labels as in Lee and Jeong
+2020, Scribble2Label, MICCAI; the average as in Tarvainen and Valpola 2017, Mean teachers). Patches are varied in
+geometry and intensity and what is said of them is not, so that answers have to be consistent. What is compared has
+never learnt from the strokes it is compared on; the head that is handed out has learnt from all.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..config import DataConfig, ModelConfig, TrainingConfig
+from ..data.examples import Examples
+from ..errors import InputError
+from ..registry import architectures, augmentations
+from .batches import Batches
+from .behind_scoring import BehindRecord, BehindScoring
+from .events import Event, Noted, Step
+from .fit import FEATURE_SHARE, Training
+from .held_strokes import HeldBack, hold_back, strokes_of
+from .sizes import free_memory
+from .soft_learner import SoftLearner
+from .soft_patches import SoftBatches, SoftSampler
+from .stroke_head import StrokeHead, WindowMaps
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..segmenter import Segmenter
+
+__all__ = ["BehindTraining", "is_behind"]
+
+ENCODER_RATE = 0.1
+"""The encoder's learning rate as a fraction of the decoder's: little is painted, and it knows much."""
+LISTEN = (0.4, 0.7)
+"""Parts of the training after which the average, as it is then, is listened to beside the head."""
+
+
+def is_behind(model: ModelConfig, config: TrainingConfig, init: Segmenter | None) -> bool:
+    """Whether these settings mean a pixel head with a deep network behind it."""
+    return init is None and config.transfer == "head" and not architectures[model.architecture].details.get("fitted")
+
+
+class BehindTraining(Training):
+    """Fits a pixel head, and lets a deep network learn for the rest of the time.
+
+    Its first step is the head's fit, and from then on there is an answer: `segmenter()` gives the head until head and
+    network together are better by more than chance, see `comparison.Comparison`, and then those that did best.
+    Parameters as for `Training`; `validation` of the settings is the part of each class's strokes that is held
+    back.
+
+    Raises
+    ------
+    InputError
+        As for `Training`, and when nothing shall be held back.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        model: ModelConfig,
+        data: DataConfig,
+        config: TrainingConfig,
+        *,
+        validation: Examples | None = None,
+        **more: Any,
+    ) -> None:
+        if validation is None and not config.validation:
+            raise InputError(
+                "`transfer` 'head' with a deep network holds strokes back to compare both, so `validation` must be "
+                "above 0. Got 0; give a fraction such as 0.15, or architecture 'pixel' for the head alone."
+            )
+        self._back: HeldBack | None = None
+        learning = dataclasses.replace(config, transfer="finetune", encoder_rate=ENCODER_RATE)
+        super().__init__(examples, model, data, learning, validation=validation, **more)
+        self.given = config
+        classes = len(examples.classes)
+        strokes = self._back.strokes if self._back else strokes_of(self.held_out, classes)
+        self._unseen = self._not_held_back()
+        self._head: StrokeHead | None = None
+        self._of_head: WindowMaps | None = None
+        self._of_average: WindowMaps | None = None
+        self.sampler = SoftSampler(
+            examples,
+            self.sampler.targets,
+            patch_size=self.sizes.patch,
+            batch_size=self.sizes.batch * self.workers.count,
+            augmentation=augmentations[config.augment].target(),
+            seed=config.seed,
+            said=self._said,
+        )
+        learner = SoftLearner(self.network, self.engine, self.config, self._class_weights(), self.workers)
+        self.learner = self._soft_learner = learner
+        self._prepare_to_run(BehindRecord(self.sizes.batch), starts_known=True)
+        self._scoring = self._behind_scoring = BehindScoring(
+            self.validation,
+            learner.average,
+            self.engine,
+            self.record,
+            self._clock(),
+            time_budget=self.config.time_budget,
+            examples=self.held_out_of,
+            strokes=strokes,
+        )
+        self._scoring.most_common = int(self.sampler.counts.argmax())
+
+    def segmenter(self) -> Segmenter:
+        """The head, or head and network side by side once that was better: a copy; training on changes nothing."""
+        head, weights = self._head, self._scoring.best
+        if head is None:  # stopped before anything was there
+            return super().segmenter()
+        if weights is None:
+            made = self._as_segmenter(head.network, None, head.model)
+        else:
+            from ..models.beside import BesideNetwork
+
+            network = copy.deepcopy(self._soft_learner.average)
+            network.load_state_dict(weights)
+            made = self._as_segmenter(BesideNetwork(network, head.copy()), None, self.model)
+        why = self.record.summary(kept_start=True)
+        return dataclasses.replace(made, history={**made.history, "behind": {"taken": weights is not None, "why": why}})
+
+    def _hold_out(
+        self, examples: Examples, fraction: float
+    ) -> tuple[list[npt.NDArray[np.int16]], list[npt.NDArray[np.int16]], tuple[str, ...]]:
+        """Whole strokes instead of blocks."""
+        targets = [plane.target for plane in examples.planes]
+        if not fraction:
+            return targets, [np.full_like(target, -1) for target in targets], ()
+        random = np.random.default_rng(self.config.seed)
+        self._back = hold_back(targets, len(examples.classes), fraction, random)
+        divided = [examples.classes.names[index] for index in self._back.divided]
+        note = f"Of a single stroke, its end is held back: {', '.join(divided)}; more strokes compare better."
+        return self._back.learnt, self._back.held, (note,) if divided else ()
+
+    def _not_held_back(self) -> str:
+        """Names of the classes of which nothing can be compared."""
+        there = {index for target in self.held_out for index in np.unique(target[target >= 0]).tolist()}
+        return ", ".join(name for index, name in enumerate(self.examples.classes.names) if index not in there)
+
+    def _class_weights(self) -> Tensor | None:
+        """As asked for; else every class is as heavy as the others, for strokes say nothing of how common it is."""
+        import torch
+
+        if self.config.class_weights != "none":
+            return super()._class_weights()
+        counts = np.maximum(self.sampler.counts, 1)
+        weights = counts.sum() / (len(counts) * counts)
+        return torch.tensor(weights, dtype=torch.float32, device=self.engine.device)
+
+    def _before_steps(self) -> Generator[Event, None, None]:
+        """Fit the head: without what is held back, to compare and to teach, and with everything, to hand out."""
+        memory = FEATURE_SHARE * free_memory(self.engine)
+        head = StrokeHead(self.examples, self.model, self.engine, self.config.seed, memory)
+        head.fit(self.sampler.targets)
+        teacher = head.copy()
+        self._of_head = WindowMaps(teacher, self.engine, self.examples)
+        if self._back is not None:
+            head.fit([plane.target for plane in self.examples.planes])
+        head.forget()
+        self._head = head
+        record = self.record
+        if not record.step:
+            record.step = record.scored_step = record.best_step = 1
+            self._saving.keep(self.product)
+            yield self._saving.write(Step(1, head.loss, 0.0, self._seconds(), 0.0))
+        if self._unseen:
+            text = f"Too little is painted to hold any back of {self._unseen}: nothing is compared, the head stays."
+            yield self._saving.write(Noted(self._seconds(), text))
+        else:
+            self._behind_scoring.take_head(teacher)
+
+    def _progress(self, steps: int | None, seconds: float, reserve: float) -> float:
+        """As always; but nothing is learnt that could not be compared."""
+        progress = super()._progress(steps, seconds, reserve)
+        if self._head is None:
+            return progress
+        if self._unseen:
+            return 1.0
+        if self._soft_learner.listened < sum(progress >= part for part in LISTEN):
+            self._soft_learner.listen()
+            self._of_average = None
+        return progress
+
+    def _said(self, plane: int, rows: slice, columns: slice) -> npt.NDArray[np.floating]:
+        """What is thought of a window: by the head, and by the average when it was last listened to."""
+        assert self._of_head is not None
+        own = self._of_head.window(plane, rows, columns)
+        speaker = self._soft_learner.speaker
+        if speaker is None:
+            return own
+        if self._of_average is None:
+            self._of_average = WindowMaps(speaker, self.engine, self.examples)
+        return (own.astype(np.float32) + self._of_average.window(plane, rows, columns)) / 2
+
+    def _batches(self) -> Batches:
+        return SoftBatches(cast(SoftSampler, self.sampler), self.engine)

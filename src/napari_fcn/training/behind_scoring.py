@@ -1,0 +1,147 @@
+"""When a network joins the pixel head before it: scores on strokes held back, and what is said about that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..data.examples import Examples
+from ..metrics import Scores, confusion_matrix
+from .comparison import Comparison, compare, right_on
+from .events import Validated
+from .held_strokes import Stroke
+from .record import Record
+from .scoring import SegmentationScoring
+from .stroke_head import WindowMaps
+from .validation import of_true_classes
+
+if TYPE_CHECKING:
+    from ..models.base import Network
+
+__all__ = ["BehindRecord", "BehindScoring"]
+
+
+@dataclass
+class BehindRecord(Record):
+    """Of a pixel head with a network behind it.
+
+    Attributes
+    ----------
+    head, network, error, strokes : the last comparison that was made, or the one by which the network joined, as
+        `Comparison.before`, `after`, `error` and `strokes`; -1 before any.
+    taken : whether the network joined the head.
+    """
+
+    head: float = -1.0
+    network: float = -1.0
+    error: float = 0.0
+    strokes: int = 0
+    taken: bool = False
+
+    def note(self, found: Comparison, *, taken: bool) -> None:
+        """Keep a comparison."""
+        self.head, self.network, self.error, self.strokes = found.before, found.after, found.error, found.strokes
+        self.taken = taken
+
+    def summary(self, *, kept_start: bool) -> str:
+        """Which of both is the answer, and with what scores."""
+        if not self.step:
+            return super().summary(kept_start=kept_start)
+        if self.network < 0:
+            return "The pixel head is the answer; no network behind it was compared with it."
+        measured = (
+            f"of {self.strokes} strokes held back, classes alike, both together get {self.network:.1%} right and the "
+            f"head alone {self.head:.1%} (standard error of the difference {self.error:.1%})"
+        )
+        if self.taken:
+            return f"A network joined the pixel head: {measured}."
+        return f"The pixel head stays alone, a network beside it is not better by more than chance: {measured}."
+
+
+class BehindScoring(SegmentationScoring):
+    """Scores on strokes held back: weights are kept once both together are better than the head by more than chance.
+
+    Parameters
+    ----------
+    examples : planes that the strokes are in.
+    strokes : what is compared on.
+    more : as for `SegmentationScoring`; the network is the one that may join the head.
+
+    Attributes
+    ----------
+    best : weights of the network that made it better, the best so far; None while the head alone is the answer.
+    """
+
+    def __init__(self, *arguments: Any, examples: Examples, strokes: Sequence[Stroke], **more: Any) -> None:
+        super().__init__(*arguments, starts_known=True, **more)
+        self._examples = examples
+        self._strokes = strokes
+        self._head: Network | None = None
+        self._maps: WindowMaps | None = None
+        self._of_head: npt.NDArray[np.float64] | None = None
+        self._head_scores: Scores | None = None
+
+    def prepare(self) -> tuple[str, ...]:
+        """See `Scoring`; strokes are few, and all are looked at."""
+        if not self.validation.empty and self._record.majority is None:
+            self._record.majority = self.without_learning()
+        return ()
+
+    def take_head(self, network: Network) -> None:
+        """Remember how the head does that has not learnt from these strokes."""
+        self._head = network
+        if self._strokes:
+            maps = WindowMaps(network, self._engine, self._examples)
+            self._of_head = right_on(self._strokes, maps)
+            self._head_scores = self._scores(maps)
+
+    def first(self) -> Validated | None:
+        """The head's scores, once."""
+        if self._head_scores is None or self._record.start is not None:
+            return None
+        self._record.start = self._record.best = self._head_scores
+        return Validated(self._record.step, self._clock(), self._head_scores, best=True)
+
+    def measure(self) -> Scores:
+        """See `Scoring`; of network and head side by side."""
+        from ..models.beside import BesideNetwork
+
+        if self._head is None:
+            raise RuntimeError("take_head() comes first.")
+        self._maps = WindowMaps(BesideNetwork(self._network, self._head).eval(), self._engine, self._examples)
+        return self._scores(self._maps)
+
+    def score(self, progress: float = 1.0) -> Validated:
+        """Score both together, and keep the network when that is better than the head, and not worse than before."""
+        record = self._record
+        scores = self._score()
+        best = False
+        if self._of_head is not None and self._maps is not None and isinstance(record, BehindRecord):
+            found = compare(self._strokes, self._of_head, right_on(self._strokes, self._maps))
+            best = found.better and (not record.taken or found.after >= record.network)
+            if best or not record.taken:
+                record.note(found, taken=best)
+        if best:
+            self._keep(scores)
+        record.no_better = 0 if best else record.no_better + 1
+        record.scored_step, record.scored_progress = record.step, progress
+        return self.tell(scores, best=best)
+
+    def last(self) -> Validated | None:
+        """See `Scoring`; without strokes to compare on, the head is the answer."""
+        if not self._record.step or self._record.scored_step == self._record.step or self._of_head is None:
+            return None
+        return self.score()
+
+    def _scores(self, maps: WindowMaps) -> Scores:
+        """Scores of all pixels of the strokes."""
+        classes = self._examples.classes
+        total = np.zeros((len(classes), len(classes)), np.int64)
+        for stroke in self._strokes:
+            found = maps.pixels(stroke.plane, stroke.rows, stroke.columns).argmax(0)
+            total += confusion_matrix(np.full_like(found, stroke.index), found, values=range(len(classes)))
+        return of_true_classes(Scores.from_confusion(total, classes.values, classes.names))

@@ -1,0 +1,131 @@
+"""The pixel head behind which a deep network learns: fitted on some strokes or on all, and asked where needed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..config import ModelConfig, TrainingConfig
+from ..data.examples import Examples
+from ..inference.engine import Engine, evaluating
+from ..models.build import head_model
+from .network import starting_network
+from .pixel_fit import FeatureStore, choose_pixels, fit, look_at, together
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..models.pixel_network import PixelNetwork
+
+__all__ = ["StrokeHead", "WindowMaps"]
+
+SIDE, MARGIN = 256, 32
+"""Side of the windows that are computed at once, and pixels of surroundings that they see."""
+
+
+class StrokeHead:
+    """A pixel head.
+
+    Parameters
+    ----------
+    examples : planes, classes and normalisation.
+    model : of the network behind it; the head has its encoder.
+    engine : where it is computed.
+    seed : of what is drawn.
+    memory : bytes for feature maps, so that a second fit does not compute them again.
+
+    Attributes
+    ----------
+    network, model : the head; `network` is what was fitted last.
+    loss : cross-entropy of the pixels that it was fitted to.
+    """
+
+    loss = 0.0
+
+    def __init__(self, examples: Examples, model: ModelConfig, engine: Engine, seed: int, memory: float) -> None:
+        self.model = head_model(model)
+        self._examples = examples
+        self._engine = engine
+        self._seed = seed
+        self._store = FeatureStore(memory)
+        start = starting_network(examples, self.model, TrainingConfig(transfer="head", seed=seed), None)
+        self.network = cast("PixelNetwork", engine.place(start.network).eval().requires_grad_(False))
+
+    def fit(self, targets: Sequence[npt.NDArray[np.int16]]) -> None:
+        """Fit it to class indices `(H, W)` for each plane, -1 where nobody has judged."""
+        from torch.nn import functional
+
+        classes, network = len(self._examples.classes), self.network
+        chosen = choose_pixels(targets, classes, np.random.default_rng(self._seed))
+        pixels = together(list(look_at(network, self._engine, self._examples, chosen, self._store)))
+        filters = network.filter_bank.out_channels * network.decoder.filters
+        fitted = fit(*pixels, filters, classes, network.decoder.hidden, self._seed)
+        network.take(fitted)
+        self.loss = float(functional.cross_entropy(fitted.logits(pixels[0]), pixels[1]))
+
+    def copy(self) -> PixelNetwork:
+        """What was fitted last, not changed by the next fit."""
+        return copy.deepcopy(self.network)
+
+    def forget(self) -> None:
+        """Let go of the feature maps."""
+        self._store = FeatureStore(0)
+
+
+class WindowMaps:
+    """Class probabilities of planes, computed window by window where somebody asks for them, and kept.
+
+    Parameters
+    ----------
+    network : gives logits, or logarithms of probabilities, `(N, K, H, W)`.
+    engine, examples : where it is computed, and planes, classes and normalisation.
+    """
+
+    def __init__(self, network: nn.Module, engine: Engine, examples: Examples) -> None:
+        self._network = network
+        self._engine = engine
+        self._examples = examples
+        shapes = [plane.target.shape for plane in examples.planes]
+        # Memory is taken when something is written.
+        self._maps = [np.zeros((len(examples.classes), *shape), np.float16) for shape in shapes]
+        self._done = [np.zeros((-(-height // SIDE), -(-width // SIDE)), bool) for height, width in shapes]
+
+    def window(self, plane: int, rows: slice, columns: slice) -> npt.NDArray[np.float16]:
+        """Probabilities `(K, h, w)` of a window that lies in a plane."""
+        for row in range(rows.start // SIDE, -(-rows.stop // SIDE)):
+            for column in range(columns.start // SIDE, -(-columns.stop // SIDE)):
+                self._compute(plane, row, column)
+        return self._maps[plane][:, rows, columns]
+
+    def pixels(self, plane: int, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> npt.NDArray[np.float16]:
+        """Probabilities `(K, M)` of pixels of a plane."""
+        for row, column in np.unique(np.stack([rows // SIDE, columns // SIDE], 1), axis=0).tolist():
+            self._compute(plane, row, column)
+        return self._maps[plane][:, rows, columns]
+
+    def _compute(self, number: int, row: int, column: int) -> None:
+        import torch
+
+        if self._done[number][row, column]:
+            return
+        plane = self._examples.planes[number]
+        own, seen, inside = zip(
+            *(_extent(place, size) for place, size in zip((row, column), plane.target.shape, strict=True)), strict=True
+        )
+        values = self._examples.normalization.apply(plane.values[:, *seen], plane.statistics)[0]
+        with evaluating(self._network), self._engine.autocast():
+            logits = self._network(self._engine.put(torch.from_numpy(values[None])))
+            found = logits[0, :, *inside].float().softmax(0)
+        self._maps[number][:, *own] = found.cpu().numpy()
+        self._done[number][row, column] = True
+
+
+def _extent(place: int, size: int) -> tuple[slice, slice, slice]:
+    """Of a window along one side: where it is, what is looked at for it, and where it is in that."""
+    own = slice(place * SIDE, min((place + 1) * SIDE, size))
+    seen = slice(max(0, own.start - MARGIN), min(own.stop + MARGIN, size))
+    return own, seen, slice(own.start - seen.start, own.stop - seen.start)
