@@ -192,7 +192,8 @@ class BehindTraining(Training):
 
     def _said(self, plane: int, rows: slice, columns: slice) -> npt.NDArray[np.floating]:
         """What is thought of a window: by the head, and by the average when it was last listened to."""
-        assert self._of_head is not None
+        if self._of_head is None:
+            raise RuntimeError("The head is fitted first.")
         own = self._of_head.window(plane, rows, columns)
         speaker = self._soft_learner.speaker
         if speaker is None:
