@@ -251,8 +251,8 @@ class TrainingConfig(Config):
         "finetune",
         "how training treats what is there already",
         choices={
-            "head": "fit a pixel head to what is painted: an answer in a second; with a segmenter to start from, "
-            "learn its last layer only",
+            "head": "fit a pixel head to what is painted: an answer in a second; another network that is chosen learns "
+            "behind it, and joins it where that is better; with a segmenter to start from, learn its last layer only",
             "frozen": "keep the pretrained features: quick, and hard to spoil where little is painted",
             "finetune": "fine-tune everything gently: the pretrained part learns more slowly; usually best",
             "scratch": "start from scratch: forget what was pretrained; needs many labels and much time",

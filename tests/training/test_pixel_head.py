@@ -163,12 +163,6 @@ def test_a_finished_run_goes_on_with_nothing_to_do(strokes: Any, tmp_path: Path)
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_another_architecture_cannot_be_fitted(strokes: Any) -> None:
-    image, painted, _ = strokes
-    with pytest.raises(InputError, match="'head' keeps encoder and decoder"):
-        fcn.train(image, painted, transfer="head", architecture="unet", zero="unlabelled")
-
-
 @pytest.mark.parametrize("options", [{"loss": "dice"}, {"rate": 0.1}, {"augment": "none"}, {"batch_size": 2}], ids=str)
 def test_settings_that_would_do_nothing_are_refused(strokes: Any, options: dict[str, Any]) -> None:
     image, painted, _ = strokes

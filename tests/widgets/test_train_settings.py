@@ -139,7 +139,8 @@ def test_a_head_that_is_fitted_goes_with_the_network_that_can_be(viewer: napari.
     train.transfer.value = "head"
     assert train.architecture.value == "pixel"
     train.architecture.value = "unet"
-    assert train.transfer.value == TrainingConfig().transfer
+    assert train.transfer.value == "head"  # the pixel head, and this network behind it
+    train.transfer.value = TrainingConfig().transfer
     train.architecture.value = "pixel"
     assert train.transfer.value == "head"
     add_nuclei(viewer)

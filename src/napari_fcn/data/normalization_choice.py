@@ -121,8 +121,8 @@ def _by_pieces(
     if not whole or max(whole) < CLEAR or np.mean(whole) < np.mean(cut) + MARGIN:
         return "image", ""
     return "dataset", (
-        f"Values are standardised by this image, in all images alike: they tell the classes apart with {max(whole):.0%} "
-        f"balanced accuracy, and in pieces of it that are standardised each by itself much less (normalization)."
+        f"Values are standardised by this image, in all images alike: they tell the classes apart with "
+        f"{max(whole):.0%} balanced accuracy, and in pieces of it that are standardised each by itself much less (normalization)."
     )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ..config import DataConfig, ModelConfig, TrainingConfig
+from ..config import DataConfig, ModelConfig, TrainingConfig, settings_of
 from ..data.examples import Examples
 from ..errors import InputError
 from ..registry import architectures, augmentations
@@ -34,6 +34,7 @@ from .stroke_head import StrokeHead, WindowMaps
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..models.base import Network
     from ..segmenter import Segmenter
 
 __all__ = ["BehindTraining", "is_behind"]
@@ -45,8 +46,14 @@ LISTEN = (0.4, 0.7)
 
 
 def is_behind(model: ModelConfig, config: TrainingConfig, init: Segmenter | None) -> bool:
-    """Whether these settings mean a pixel head with a deep network behind it."""
-    return init is None and config.transfer == "head" and not architectures[model.architecture].details.get("fitted")
+    """Whether these settings mean a pixel head with a deep network behind it.
+
+    Not for the pixel head itself, and not for a decoder that may come from an autoencoder's file: there, and with a
+    segmenter to start from, transfer "head" learns the last layer.
+    """
+    if init is not None or config.transfer != "head" or "code" in settings_of(model.architecture):
+        return False
+    return not architectures[model.architecture].details.get("fitted")
 
 
 class BehindTraining(Training):
@@ -111,6 +118,17 @@ class BehindTraining(Training):
             strokes=strokes,
         )
         self._scoring.most_common = int(self.sampler.counts.argmax())
+
+    @property
+    def shown(self) -> Network:
+        """The head, or both side by side once that was better."""
+        if self._head is None:
+            return self.network
+        if self._scoring.best is None:
+            return self._head.network
+        from ..models.beside import BesideNetwork
+
+        return BesideNetwork(self._soft_learner.average, self._head.network).eval()
 
     def segmenter(self) -> Segmenter:
         """The head, or head and network side by side once that was better: a copy; training on changes nothing."""

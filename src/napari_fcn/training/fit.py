@@ -116,6 +116,11 @@ class Training(Loop[Scores]):
         self._prepare_to_run(Record(self.sizes.batch), starts_known=init is not None)
         self._scoring = self._classes_scoring()
 
+    @property
+    def shown(self) -> Network:
+        """The network that a preview shows while it learns."""
+        return self.network
+
     def segmenter(self) -> Segmenter:
         """The segmenter with the best weights so far, a copy: training on does not change it."""
         return self._as_segmenter(self.network, self._scoring.best, self.model)

@@ -105,7 +105,7 @@ class Previewer:
         raw = planes.read(planes.indices.index(window.index), rows, columns)
         if 0 in raw.shape:
             return None
-        examples, engine, network = self._training.examples, self._training.engine, self._training.network
+        examples, engine, network = self._training.examples, self._training.engine, self._training.shown
         values, missing = examples.normalization.apply(raw, statistics)
         with evaluating(network), engine.autocast():
             indices = network(engine.put(torch.from_numpy(values[None]))).argmax(dim=1)[0].cpu().numpy()

@@ -239,8 +239,6 @@ class TrainForm(Panel):
         self._show_usual()
         if self._is_fitted():
             self.transfer.value = "head"
-        elif self.transfer.value == "head" and self._starts_anew():
-            self.transfer.value = TrainingConfig().transfer
 
     def _starts_anew(self) -> bool:
         """Whether no segmenter is chosen to start from."""
