@@ -195,12 +195,12 @@ def test_too_little_paint_of_a_class_is_said_and_the_head_stays() -> None:
     assert [event.step for event in events if isinstance(event, Step)] == [1]
 
 
-def test_a_single_stroke_is_divided_and_that_is_said() -> None:
+def test_of_few_strokes_one_is_divided_and_that_is_said() -> None:
     image, strokes, _ = picture()
     strokes[(strokes == 1) & (np.arange(64)[:, None] > 3)] = 0
     strokes[0:3, 4:60] = 1
     training = prepare_training(image, strokes, **QUICK, steps=1)
-    assert any("Of a single stroke, its end is held back" in note for note in training.notes)
+    assert any("Of few strokes, the end of one is held back" in note for note in training.notes)
 
 
 def test_something_must_be_held_back() -> None:

@@ -61,7 +61,7 @@ def test_more_is_held_back_when_more_is_asked_for() -> None:
 def test_of_a_single_stroke_an_end_is_held_back_with_a_gap_before_it() -> None:
     target = np.full((20, 120), -1, np.int16)
     target[4:7, 10:100] = 0
-    target[12:15, 5:15] = target[12:15, 30:40] = 1
+    target[12:15, 5:15] = target[12:15, 30:40] = target[12:15, 50:60] = 1
     found = hold_back([target], 2, 0.2, np.random.default_rng(0))
     assert found.divided == (0,)
     assert not found.missing
@@ -74,7 +74,7 @@ def test_of_a_single_stroke_an_end_is_held_back_with_a_gap_before_it() -> None:
 def test_too_little_paint_is_not_divided() -> None:
     target = np.full((20, 40), -1, np.int16)
     target[4:6, 4:6] = 0
-    target[12:15, 5:15] = target[12:15, 20:30] = 1
+    target[12:15, 2:12] = target[12:15, 14:24] = target[12:15, 26:36] = 1
     found = hold_back([target], 2, 0.2, np.random.default_rng(0))
     assert found.missing == (0,)
     assert (found.learnt[0] == 0).sum() == 4

@@ -122,7 +122,8 @@ def _by_pieces(
         return "image", ""
     return "dataset", (
         f"Values are standardised by this image, in all images alike: they tell the classes apart with "
-        f"{max(whole):.0%} balanced accuracy, and in pieces of it that are standardised each by itself much less (normalization)."
+        f"{max(whole):.0%} balanced accuracy, and in pieces of it that are standardised each by itself much "
+        f"less (normalization)."
     )
 
 

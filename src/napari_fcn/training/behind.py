@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ from .held_strokes import HeldBack, hold_back, strokes_of
 from .sizes import free_memory
 from .soft_learner import SoftLearner
 from .soft_patches import SoftBatches, SoftSampler
-from .stroke_head import StrokeHead, WindowMaps
+from .stroke_head import Opinion, StrokeHead, WindowMaps
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +41,8 @@ __all__ = ["BehindTraining", "is_behind"]
 
 ENCODER_RATE = 0.1
 """The encoder's learning rate as a fraction of the decoder's: little is painted, and it knows much."""
+PATCH = 128
+"""Usual side of a patch: many small steps, for what the strokes tell is soon known."""
 LISTEN = (0.4, 0.7)
 """Parts of the training after which the average, as it is then, is listened to beside the head."""
 
@@ -86,23 +88,26 @@ class BehindTraining(Training):
                 "above 0. Got 0; give a fraction such as 0.15, or architecture 'pixel' for the head alone."
             )
         self._back: HeldBack | None = None
-        learning = dataclasses.replace(config, transfer="finetune", encoder_rate=ENCODER_RATE)
+        learning = dataclasses.replace(
+            config,
+            transfer="finetune",
+            encoder_rate=ENCODER_RATE,
+            patch_size=config.patch_size or _patch_size(examples),
+        )
         super().__init__(examples, model, data, learning, validation=validation, **more)
         self.given = config
         classes = len(examples.classes)
         strokes = self._back.strokes if self._back else strokes_of(self.held_out, classes)
         self._unseen = self._not_held_back()
         self._head: StrokeHead | None = None
-        self._of_head: WindowMaps | None = None
-        self._of_average: WindowMaps | None = None
-        self.sampler = SoftSampler(
+        self._opinion: Opinion | None = None
+        self.sampler = self._soft_sampler = SoftSampler(
             examples,
             self.sampler.targets,
             patch_size=self.sizes.patch,
             batch_size=self.sizes.batch * self.workers.count,
             augmentation=augmentations[config.augment].target(),
             seed=config.seed,
-            said=self._said,
         )
         learner = SoftLearner(self.network, self.engine, self.config, self._class_weights(), self.workers)
         self.learner = self._soft_learner = learner
@@ -156,7 +161,7 @@ class BehindTraining(Training):
         random = np.random.default_rng(self.config.seed)
         self._back = hold_back(targets, len(examples.classes), fraction, random)
         divided = [examples.classes.names[index] for index in self._back.divided]
-        note = f"Of a single stroke, its end is held back: {', '.join(divided)}; more strokes compare better."
+        note = f"Of few strokes, the end of one is held back: {', '.join(divided)}; more strokes compare better."
         return self._back.learnt, self._back.held, (note,) if divided else ()
 
     def _not_held_back(self) -> str:
@@ -175,17 +180,7 @@ class BehindTraining(Training):
         return torch.tensor(weights, dtype=torch.float32, device=self.engine.device)
 
     def _before_steps(self) -> Generator[Event, None, None]:
-        """Fit the head: without what is held back, to compare and to teach, and with everything, to hand out."""
-        memory = FEATURE_SHARE * free_memory(self.engine)
-        head = StrokeHead(self.examples, self.model, self.engine, self.config.seed, memory)
-        head.fit(self.sampler.targets)
-        teacher = head.copy()
-        self._of_head = WindowMaps(teacher, self.engine, self.examples)
-        if self._back is not None:
-            head.fit([plane.target for plane in self.examples.planes])
-        head.forget()
-        self._head = head
-        record = self.record
+        head, record = self._fitted(), self.record
         if not record.step:
             record.step = record.scored_step = record.best_step = 1
             self._saving.keep(self.product)
@@ -193,8 +188,25 @@ class BehindTraining(Training):
         if self._unseen:
             text = f"Too little is painted to hold any back of {self._unseen}: nothing is compared, the head stays."
             yield self._saving.write(Noted(self._seconds(), text))
-        else:
+
+    def _fitted(self) -> StrokeHead:
+        """The head, fitted: without what is held back, to compare and to teach, and with everything, to hand out."""
+        if self._head is not None:
+            return self._head
+        memory = FEATURE_SHARE * free_memory(self.engine)
+        head = StrokeHead(self.examples, self.model, self.engine, self.config.seed, memory)
+        head.fit(self.sampler.targets)
+        teacher = head.copy()
+        self._opinion = Opinion(WindowMaps(teacher, self.engine, self.examples))
+        self._soft_sampler.said = self._opinion.window
+        self._listen()
+        if not self._unseen:
             self._behind_scoring.take_head(teacher)
+        if self._back is not None:
+            head.fit([plane.target for plane in self.examples.planes])
+        head.forget()
+        self._head = head
+        return head
 
     def _progress(self, steps: int | None, seconds: float, reserve: float) -> float:
         """As always; but nothing is learnt that could not be compared."""
@@ -205,20 +217,25 @@ class BehindTraining(Training):
             return 1.0
         if self._soft_learner.listened < sum(progress >= part for part in LISTEN):
             self._soft_learner.listen()
-            self._of_average = None
+            self._listen()
         return progress
 
-    def _said(self, plane: int, rows: slice, columns: slice) -> npt.NDArray[np.floating]:
-        """What is thought of a window: by the head, and by the average when it was last listened to."""
-        if self._of_head is None:
-            raise RuntimeError("The head is fitted first.")
-        own = self._of_head.window(plane, rows, columns)
+    def _listen(self) -> None:
+        """Ask the average too, if there is one that speaks."""
         speaker = self._soft_learner.speaker
-        if speaker is None:
-            return own
-        if self._of_average is None:
-            self._of_average = WindowMaps(speaker, self.engine, self.examples)
-        return (own.astype(np.float32) + self._of_average.window(plane, rows, columns)) / 2
+        if self._opinion is not None and speaker is not None:
+            self._opinion.network = WindowMaps(speaker, self.engine, self.examples)
 
     def _batches(self) -> Batches:
-        return SoftBatches(cast(SoftSampler, self.sampler), self.engine)
+        return self.image_batches()
+
+    def image_batches(self) -> Batches:
+        """See `Training`."""
+        self._fitted()
+        return SoftBatches(self._soft_sampler, self.engine)
+
+
+def _patch_size(examples: Examples) -> int | None:
+    """The usual side where images are large enough; else whatever fits."""
+    sides = sorted(min(plane.target.shape) for plane in examples.planes)
+    return PATCH if sides[len(sides) // 2] >= PATCH else None

@@ -192,13 +192,17 @@ class Training(Loop[Scores]):
     def _batches(self) -> Batches:
         """Patches anew, or kept features while the encoder stays as it is."""
         if not self.learner.keeps:
-            return CutPatches(self.sampler, self.engine)
+            return self.image_batches()
         given = self.config.feature_memory
         memory = FEATURE_SHARE * free_memory(self.engine) if given is None else given * 1e6
         decoded = self.config.transfer == "head"
         return KeptFeatures(
             self.sampler, self.network, self.engine, memory=memory, decoded=decoded, tell=self._told.append
         )
+
+    def image_batches(self) -> Batches:
+        """Patches cut anew for every step."""
+        return CutPatches(self.sampler, self.engine)
 
     def _what(self) -> dict[str, Any]:
         """What a training that goes on must have in common with the one before."""

@@ -19,6 +19,8 @@ GAP = 8
 """Pixels between the parts of a stroke that is divided, along its length; they belong to neither."""
 END = 1 / 3
 """Part of a divided stroke, by its length, that is held back."""
+ENOUGH = 3
+"""Strokes that a class needs for a whole one to be held back: of two, one would be half of what is known."""
 FEWEST = 6
 """Pixels that a part of a divided stroke needs."""
 
@@ -57,7 +59,7 @@ class HeldBack:
     learnt, held : a target `(H, W)` for each plane, -1 outside its share.
     strokes : those that are held back.
     missing : indices of the classes of which nothing can be held back.
-    divided : indices of the classes with a single stroke, of which an end is held back.
+    divided : indices of the classes with so few strokes that an end of one is held back.
     """
 
     learnt: list[npt.NDArray[np.int16]]
@@ -82,8 +84,8 @@ def strokes_of(targets: Targets, classes: int) -> list[Stroke]:
 def hold_back(targets: Targets, classes: int, fraction: float, random: np.random.Generator) -> HeldBack:
     """Hold whole strokes back, of every class about `fraction` of its pixels: at least one stroke, at most half.
 
-    Of a class with a single stroke its end is held back, a third of its length, and a gap before it is left out. Where
-    that leaves too little on either side, nothing of the class is held back.
+    Of a class with one stroke or two the end of the larger one is held back, a third of its length, and a gap before it
+    is left out. Where that leaves too little on either side, nothing of the class is held back.
 
     Parameters
     ----------
@@ -95,7 +97,7 @@ def hold_back(targets: Targets, classes: int, fraction: float, random: np.random
     Examples
     --------
     >>> target = np.full((8, 40), -1, np.int16)
-    >>> target[1, :10] = target[1, 20:30] = 0
+    >>> target[1, :10] = target[1, 14:24] = target[1, 28:38] = 0
     >>> target[5, :36] = 1
     >>> back = hold_back([target], 2, 0.2, np.random.default_rng(0))
     >>> [(stroke.index, len(stroke)) for stroke in back.strokes], back.divided
@@ -129,7 +131,9 @@ def hold_back(targets: Targets, classes: int, fraction: float, random: np.random
 
 
 def _choose(strokes: Sequence[Stroke], fraction: float, random: np.random.Generator) -> list[Stroke]:
-    """Whole strokes of one class; none where there is one alone, or where each is more than half of all pixels."""
+    """Whole strokes of one class; none where there are few, or where each is more than half of all pixels."""
+    if len(strokes) < ENOUGH:
+        return []
     total, taken = sum(map(len, strokes)), 0
     chosen: list[Stroke] = []
     for number in random.permutation(len(strokes)):

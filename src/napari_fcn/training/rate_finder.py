@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .batches import CutPatches
 
 if TYPE_CHECKING:
     from .fit import Training
@@ -60,7 +59,7 @@ def find_rate(training: Training) -> Generator[float, None, RateCurve]:
     """
     learner = training.learner
     learner.settle(1.0)
-    batches = CutPatches(training.sampler, training.engine)
+    batches = training.image_batches()
     rates = np.geomspace(LOWEST, HIGHEST, STEPS)
     losses: list[float] = []
     try:

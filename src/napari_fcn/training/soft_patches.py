@@ -46,16 +46,27 @@ class SoftSampler(PatchSampler):
 
     Attributes
     ----------
-    said : gives class probabilities `(K, h, w)` of a window of a plane, by its number, rows and columns; may be
-        replaced at any time.
+    said : gives class probabilities `(K, h, w)` of a window of a plane, by its number, rows and columns; None while
+        there is nobody to ask, and then patches have the image's channels alone.
     """
 
-    def __init__(self, *arguments: Any, said: Said, **more: Any) -> None:
+    said: Said | None = None
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.said = said
         areas = np.array([target.size for target in self.targets], float)
         self._areas = areas / areas.sum()
         self._numbers = {id(plane): number for number, plane in enumerate(self.examples.planes)}
+
+    def plain(self, key: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """See `PatchSampler`; the image's channels alone."""
+        values, classes = super().plain(key)
+        return values[: self.examples.channels], classes
+
+    def variations(self, key: tuple[int, ...], count: int) -> tuple[Tensor, Tensor]:
+        """See `PatchSampler`; the image's channels alone."""
+        values, classes = super().variations(key, count)
+        return values[:, : self.examples.channels], classes
 
     def _place(self, random: np.random.Generator) -> tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """As in `PatchSampler`, or anywhere."""
@@ -94,6 +105,8 @@ class SoftSampler(PatchSampler):
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]:
         """As in `PatchSampler`, with the probabilities after the values."""
         values, classes = super()._window(plane, target, start, stop)
+        if self.said is None:
+            return values, classes
         inside = [slice(max(0, a), min(size, b)) for a, b, size in zip(start, stop, target.shape, strict=True)]
         own = self.said(self._numbers[id(plane)], inside[0], inside[1])
         pad = [(s.start - a, b - s.stop) for s, a, b in zip(inside, start, stop, strict=True)]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..models.pixel_network import PixelNetwork
 
-__all__ = ["StrokeHead", "WindowMaps"]
+__all__ = ["Opinion", "StrokeHead", "WindowMaps"]
 
 SIDE, MARGIN = 256, 32
 """Side of the windows that are computed at once, and pixels of surroundings that they see."""
@@ -122,6 +122,26 @@ class WindowMaps:
             found = logits[0, :, *inside].float().softmax(0)
         self._maps[number][:, *own] = found.cpu().numpy()
         self._done[number][row, column] = True
+
+
+class Opinion:
+    """What is thought of every pixel: by a head, and later by a network too.
+
+    Attributes
+    ----------
+    head, network : their probabilities; both count the same.
+    """
+
+    def __init__(self, head: WindowMaps) -> None:
+        self.head = head
+        self.network: WindowMaps | None = None
+
+    def window(self, plane: int, rows: slice, columns: slice) -> npt.NDArray[np.floating]:
+        """Probabilities `(K, h, w)` of a window that lies in a plane."""
+        own = self.head.window(plane, rows, columns)
+        if self.network is None:
+            return own
+        return (own.astype(np.float32) + self.network.window(plane, rows, columns)) / 2
 
 
 def _extent(place: int, size: int) -> tuple[slice, slice, slice]:
