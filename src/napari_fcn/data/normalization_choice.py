@@ -93,11 +93,11 @@ def _by_pieces(
     image: Planes, targets: Sequence[npt.NDArray[np.int16]], classes: int, nodata: float | None
 ) -> tuple[str, str]:
     """As `choose_normalization`, for one image by its pieces."""
-    own = statistics([image], nodata)
-    values, indices, rows, columns = _at_labelled(image, targets, own, nodata)
-    window, gone = _standardised(image, targets, own, nodata)
+    plane = _most_labelled(targets)
+    window, gone = Normalization("image", nodata=nodata).apply(image.read(plane), statistics([image], nodata))
+    values, indices, rows, columns = _at_labelled(window, gone, targets[plane], plane)
     if gone is not None:
-        window = np.where(gone, np.nan, window)
+        window[:, gone] = np.nan
     whole, cut = [], []
     for count in PIECES:
         number = rows * count // image.height * count + columns * count // image.width
@@ -131,34 +131,30 @@ def _labelled_pixels(
     image: Planes, targets: Sequence[npt.NDArray[np.int16]], own: Statistics, nodata: float | None
 ) -> Pixels:
     """Standardised, averaged values `(M, C)` and class indices `(M,)` of the plane that has most labelled pixels."""
-    return _at_labelled(image, targets, own, nodata)[:2]
+    plane = _most_labelled(targets)
+    window, gone = Normalization("image", nodata=nodata).apply(image.read(plane), own)
+    return _at_labelled(window, gone, targets[plane], plane)[:2]
 
 
 def _at_labelled(
-    image: Planes, targets: Sequence[npt.NDArray[np.int16]], own: Statistics, nodata: float | None
+    window: npt.NDArray[np.float32],
+    gone: npt.NDArray[np.bool_] | None,
+    target: npt.NDArray[np.int16],
+    seed: int,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int16], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """As `_labelled_pixels`, and the rows and columns of these pixels."""
-    plane = _most_labelled(targets)
-    values, gone = _standardised(image, targets, own, nodata)
-    values = ndimage.uniform_filter(values, (0, SMOOTHING, SMOOTHING), mode="nearest")
-    judged = targets[plane] >= 0 if gone is None else (targets[plane] >= 0) & ~gone
+    """Averaged values `(M, C)`, class indices, rows and columns `(M,)` of labelled pixels of a plane `(C, H, W)`."""
+    values = ndimage.uniform_filter(window, (0, SMOOTHING, SMOOTHING), mode="nearest")
+    judged = target >= 0 if gone is None else (target >= 0) & ~gone
     places = np.flatnonzero(judged)
     if len(places) > PIXELS:
-        places = np.random.default_rng(plane).choice(places, PIXELS, replace=False)
-    pixels: npt.NDArray[np.float64] = values.reshape(image.channels, -1)[:, places].T.astype(np.float64)
-    rows, columns = np.divmod(places, image.width)
-    return pixels, targets[plane].ravel()[places], rows, columns
+        places = np.random.default_rng(seed).choice(places, PIXELS, replace=False)
+    pixels: npt.NDArray[np.float64] = values.reshape(len(values), -1)[:, places].T.astype(np.float64)
+    rows, columns = np.divmod(places, target.shape[1])
+    return pixels, target.ravel()[places], rows, columns
 
 
 def _most_labelled(targets: Sequence[npt.NDArray[np.int16]]) -> int:
     return int(np.argmax([(target >= 0).sum() for target in targets]))
-
-
-def _standardised(
-    image: Planes, targets: Sequence[npt.NDArray[np.int16]], own: Statistics, nodata: float | None
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_] | None]:
-    """The plane that has most labelled pixels `(C, H, W)`, and where it has no data."""
-    return Normalization("image", nodata=nodata).apply(image.read(_most_labelled(targets)), own)
 
 
 def _told_apart(pixels: Sequence[Pixels], classes: int) -> float:
