@@ -163,7 +163,7 @@ def network(images: list[Array], labels: list[Array], seed: int, **options: Any)
 
 
 def behind(
-    images: list[Array], strokes: list[Array], seed: int, architecture: str = "linknet"
+    images: list[Array], strokes: list[Array], seed: int, architecture: str = "unet"
 ) -> Iterator[tuple[float, Answer]]:
     """napari-fcn's pixel head with a network behind it, in one training of 60 s: what it would answer at MARKS."""
     import types

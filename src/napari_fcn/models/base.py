@@ -93,6 +93,8 @@ class Network(nn.Module):
         """
         if stages is None:
             self._freeze([self.encoder])
+        elif not stages:  # finding stages takes seconds
+            self._freeze([])
         else:
             kept = {name for stage in self.stages()[:stages] for name in stage}
             self._freeze(modules_of(self.encoder, kept))

@@ -160,14 +160,15 @@ class BehindTraining(Training):
             return targets, [np.full_like(target, -1) for target in targets], ()
         random = np.random.default_rng(self.config.seed)
         self._back = hold_back(targets, len(examples.classes), fraction, random)
-        divided = [examples.classes.names[index] for index in self._back.divided]
+        names = [entry.name for entry in examples.classes]
+        divided = [names[index] for index in self._back.divided]
         note = f"Of few strokes, the end of one is held back: {', '.join(divided)}; more strokes compare better."
         return self._back.learnt, self._back.held, (note,) if divided else ()
 
     def _not_held_back(self) -> str:
         """Names of the classes of which nothing can be compared."""
         there = {index for target in self.held_out for index in np.unique(target[target >= 0]).tolist()}
-        return ", ".join(name for index, name in enumerate(self.examples.classes.names) if index not in there)
+        return ", ".join(entry.name for index, entry in enumerate(self.examples.classes) if index not in there)
 
     def _class_weights(self) -> Tensor | None:
         """As asked for; else every class is as heavy as the others, for strokes say nothing of how common it is."""
@@ -197,11 +198,13 @@ class BehindTraining(Training):
         head = StrokeHead(self.examples, self.model, self.engine, self.config.seed, memory)
         head.fit(self.sampler.targets)
         teacher = head.copy()
-        self._opinion = Opinion(WindowMaps(teacher, self.engine, self.examples))
+        said = WindowMaps(teacher, self.engine, self.examples)
+        self._opinion = Opinion(said)
         self._soft_sampler.said = self._opinion.window
         self._listen()
         if not self._unseen:
-            self._behind_scoring.take_head(teacher)
+            elsewhere = self.held_out_of is not self.examples
+            self._behind_scoring.take_head(WindowMaps(teacher, self.engine, self.held_out_of) if elsewhere else said)
         if self._back is not None:
             head.fit([plane.target for plane in self.examples.planes])
         head.forget()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,8 @@ from .events import Validated
 from .held_strokes import Stroke
 from .record import Record
 from .scoring import SegmentationScoring
-from .stroke_head import WindowMaps
+from .stroke_head import Opinion, WindowMaps
 from .validation import of_true_classes
-
-if TYPE_CHECKING:
-    from ..models.base import Network
 
 __all__ = ["BehindRecord", "BehindScoring"]
 
@@ -80,8 +77,8 @@ class BehindScoring(SegmentationScoring):
         super().__init__(*arguments, starts_known=True, **more)
         self._examples = examples
         self._strokes = strokes
-        self._head: Network | None = None
-        self._maps: WindowMaps | None = None
+        self._head: WindowMaps | None = None
+        self._opinion: Opinion | None = None
         self._of_head: npt.NDArray[np.float64] | None = None
         self._head_scores: Scores | None = None
 
@@ -91,13 +88,11 @@ class BehindScoring(SegmentationScoring):
             self._record.majority = self.without_learning()
         return ()
 
-    def take_head(self, network: Network) -> None:
-        """Remember how the head does that has not learnt from these strokes."""
-        self._head = network
-        if self._strokes:
-            maps = WindowMaps(network, self._engine, self._examples)
-            self._of_head = right_on(self._strokes, maps)
-            self._head_scores = self._scores(maps)
+    def take_head(self, head: WindowMaps) -> None:
+        """Remember how the head does that has not learnt from these strokes: what it says of the planes they are in."""
+        self._head = head
+        self._of_head = right_on(self._strokes, Opinion(head))
+        self._head_scores = self._scores(Opinion(head))
 
     def first(self) -> Validated | None:
         """The head's scores, once."""
@@ -108,20 +103,18 @@ class BehindScoring(SegmentationScoring):
 
     def measure(self) -> Scores:
         """See `Scoring`; of network and head side by side."""
-        from ..models.beside import BesideNetwork
-
         if self._head is None:
             raise RuntimeError("take_head() comes first.")
-        self._maps = WindowMaps(BesideNetwork(self._network, self._head).eval(), self._engine, self._examples)
-        return self._scores(self._maps)
+        self._opinion = Opinion(self._head, WindowMaps(self._network, self._engine, self._examples))
+        return self._scores(self._opinion)
 
     def score(self, progress: float = 1.0) -> Validated:
         """Score both together, and keep the network when that is better than the head, and not worse than before."""
         record = self._record
         scores = self._score()
         best = False
-        if self._of_head is not None and self._maps is not None and isinstance(record, BehindRecord):
-            found = compare(self._strokes, self._of_head, right_on(self._strokes, self._maps))
+        if self._of_head is not None and self._opinion is not None and isinstance(record, BehindRecord):
+            found = compare(self._strokes, self._of_head, right_on(self._strokes, self._opinion))
             best = found.better and (not record.taken or found.after >= record.network)
             if best or not record.taken:
                 record.note(found, taken=best)
@@ -137,11 +130,11 @@ class BehindScoring(SegmentationScoring):
             return None
         return self.score()
 
-    def _scores(self, maps: WindowMaps) -> Scores:
+    def _scores(self, opinion: Opinion) -> Scores:
         """Scores of all pixels of the strokes."""
         classes = self._examples.classes
         total = np.zeros((len(classes), len(classes)), np.int64)
         for stroke in self._strokes:
-            found = maps.pixels(stroke.plane, stroke.rows, stroke.columns).argmax(0)
+            found = opinion.pixels(stroke.plane, stroke.rows, stroke.columns).argmax(0)
             total += confusion_matrix(np.full_like(found, stroke.index), found, values=range(len(classes)))
         return of_true_classes(Scores.from_confusion(total, classes.values, classes.names))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .held_strokes import Stroke
-from .stroke_head import WindowMaps
+from .stroke_head import Opinion
 
 __all__ = ["Comparison", "compare", "right_on"]
 
@@ -39,15 +39,15 @@ class Comparison:
         return self.after - self.before > max(MARGIN, self.error)
 
 
-def right_on(strokes: Sequence[Stroke], maps: WindowMaps) -> npt.NDArray[np.float64]:
+def right_on(strokes: Sequence[Stroke], opinion: Opinion) -> npt.NDArray[np.float64]:
     """Part of each stroke that is put into its class, `(strokes,)`.
 
     Parameters
     ----------
     strokes : what is judged.
-    maps : class probabilities of the planes that they are in.
+    opinion : class probabilities of the planes that they are in.
     """
-    found = [maps.pixels(stroke.plane, stroke.rows, stroke.columns).argmax(0) == stroke.index for stroke in strokes]
+    found = [opinion.pixels(stroke.plane, stroke.rows, stroke.columns).argmax(0) == stroke.index for stroke in strokes]
     return np.array([right.mean() for right in found], np.float64)
 
 

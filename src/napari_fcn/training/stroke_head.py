@@ -125,23 +125,30 @@ class WindowMaps:
 
 
 class Opinion:
-    """What is thought of every pixel: by a head, and later by a network too.
+    """What is thought of every pixel: by a head, and by a network too where there is one.
 
     Attributes
     ----------
     head, network : their probabilities; both count the same.
     """
 
-    def __init__(self, head: WindowMaps) -> None:
+    def __init__(self, head: WindowMaps, network: WindowMaps | None = None) -> None:
         self.head = head
-        self.network: WindowMaps | None = None
+        self.network = network
 
     def window(self, plane: int, rows: slice, columns: slice) -> npt.NDArray[np.floating]:
         """Probabilities `(K, h, w)` of a window that lies in a plane."""
         own = self.head.window(plane, rows, columns)
-        if self.network is None:
-            return own
-        return (own.astype(np.float32) + self.network.window(plane, rows, columns)) / 2
+        return own if self.network is None else _mean(own, self.network.window(plane, rows, columns))
+
+    def pixels(self, plane: int, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> npt.NDArray[np.floating]:
+        """Probabilities `(K, M)` of pixels of a plane."""
+        own = self.head.pixels(plane, rows, columns)
+        return own if self.network is None else _mean(own, self.network.pixels(plane, rows, columns))
+
+
+def _mean(one: npt.NDArray[np.float16], other: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+    return (one.astype(np.float32) + other) / 2
 
 
 def _extent(place: int, size: int) -> tuple[slice, slice, slice]:
