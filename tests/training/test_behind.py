@@ -33,8 +33,9 @@ def picture() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[An
     truth = ((rows % 32 - 16) ** 2 + (columns % 32 - 16) ** 2 < 70).astype(np.uint8) + 1
     image = (truth * 60 + random.normal(0, 15, truth.shape)).clip(0, 255).astype(np.uint8)
     strokes = np.zeros_like(truth)
-    for row, column in ((15, 12), (15, 44), (47, 12), (47, 44)):
-        strokes[row : row + 3, column : column + 8] = 2
+    for row, column in ((11, 12), (11, 44), (43, 12), (43, 44)):
+        for below in (0, 6):
+            strokes[row + below : row + below + 3, column : column + 8] = 2
     for row in (0, 30, 61):
         strokes[row : row + 3, 4:28] = strokes[row : row + 3, 36:60] = 1
     return image, strokes, truth
@@ -119,7 +120,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 def _average(**options: Any) -> dict[str, torch.Tensor]:
     image, strokes, _ = picture()
-    training = prepare_training(image, strokes, **{**QUICK, "steps": 3, **options})
+    training = prepare_training(image, strokes, **{**QUICK, "steps": 2, **options})
     assert isinstance(training, BehindTraining)
     for _ in training.run():
         pass
@@ -142,7 +143,7 @@ def test_what_is_held_back_is_never_learnt_from(monkeypatch: pytest.MonkeyPatch)
         pass
     assert held.any()
     assert (training.sampler.targets[0][held] == -1).all()
-    teacher, handed_out = seen
+    handed_out, teacher = seen
     assert (teacher[0][held] == -1).all()
     assert (handed_out[0][held] >= 0).all()
     for index in range(2):
@@ -168,13 +169,13 @@ def test_stopping_within_a_step_leaves_the_head() -> None:
 @pytest.mark.slow
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
     image, strokes, _ = picture()
-    options = {**QUICK, "steps": 6, "seed": 1}
+    options = {**QUICK, "steps": 4, "seed": 1}
     whole = prepare_training(image, strokes, **options)
     for _ in whole.run():
         pass
     stopped = prepare_training(image, strokes, **options, run_dir=tmp_path / "run")
     for event in (run := stopped.run()):
-        if isinstance(event, Step) and event.step == 4:
+        if isinstance(event, Step) and event.step == 3:
             run.close()
     again = prepare_training(image, strokes, resume=tmp_path / "run")
     for _ in again.run():
@@ -197,10 +198,22 @@ def test_too_little_paint_of_a_class_is_said_and_the_head_stays() -> None:
 
 def test_of_few_strokes_one_is_divided_and_that_is_said() -> None:
     image, strokes, _ = picture()
-    strokes[(strokes == 1) & (np.arange(64)[:, None] > 3)] = 0
+    strokes[strokes == 1] = 0
     strokes[0:3, 4:60] = 1
     training = prepare_training(image, strokes, **QUICK, steps=1)
     assert any("Of few strokes, the end of one is held back" in note for note in training.notes)
+
+
+def test_too_few_strokes_to_compare_is_said_and_the_head_stays() -> None:
+    image, strokes, _ = picture()
+    few = np.zeros_like(strokes)
+    few[0:3, 4:60] = 1
+    few[14:17, 10:24] = 2
+    events: list[Event] = []
+    segmenter = fcn.train(image, few, on_event=events.append, **QUICK, steps=5)
+    assert segmenter.model.architecture == "pixel"
+    assert any("Too few strokes are painted to compare" in e.text for e in events if isinstance(e, Noted))
+    assert [event.step for event in events if isinstance(event, Step)] == [1]
 
 
 def test_something_must_be_held_back() -> None:

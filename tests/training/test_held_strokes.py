@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_fcn.training.comparison import compare
+from napari_fcn.training.comparison import compare, enough
 from napari_fcn.training.held_strokes import GAP, HeldBack, Stroke, hold_back, strokes_of
 
 
@@ -54,7 +54,7 @@ def test_every_class_keeps_strokes_to_learn_from_and_has_some_to_be_compared_on(
 
 
 def test_more_is_held_back_when_more_is_asked_for() -> None:
-    counts = [sum(len(stroke) for stroke in back(0, fraction)[1].strokes) for fraction in (0.01, 0.2, 0.45)]
+    counts = [sum(len(stroke) for stroke in back(0, fraction)[1].strokes) for fraction in (0.01, 0.3, 0.5)]
     assert counts[0] < counts[1] < counts[2]
 
 
@@ -104,7 +104,23 @@ def test_a_difference_within_chance_is_none() -> None:
     assert not compare(strokes, before, before + np.array([0.3, -0.2, 0.3, -0.2])).better
     assert compare(strokes, before, before + np.array([0.3, 0.2, 0.3, 0.2])).better
     assert not compare(strokes, before, before + 0.005).better
-    # By hand: differences 0.3 and 0.2, weights a quarter each; 4/3 of the sum of (0.25 * 0.05)^2.
-    assert compare(strokes, before, before + np.array([0.3, 0.2, 0.3, 0.2])).error == pytest.approx(
-        (4 / 3 * 4 * 0.0125**2) ** 0.5
-    )
+    # By hand: deviations from the class's mean of 0.05, four of them for 2 degrees of freedom; t is 2.92.
+    found = compare(strokes, before, before + np.array([0.3, 0.2, 0.3, 0.2]))
+    assert found.needed == pytest.approx(2.92 * (4 * 0.05**2 / 2 * (1 / 2 + 1 / 2)) ** 0.5 / 2, rel=1e-3)
+
+
+def test_it_is_the_test_of_the_mean_for_one_class() -> None:
+    from scipy import stats
+
+    random = np.random.default_rng(0)
+    before, after = random.random(9), random.random(9)
+    found = compare(_strokes(*[0] * 9), before, after)
+    expected = stats.ttest_rel(after, before).confidence_interval(0.9)
+    assert found.after - found.before - found.needed == pytest.approx(expected.low)
+
+
+def test_one_stroke_of_each_class_tells_nothing() -> None:
+    strokes = _strokes(0, 1, 2)
+    assert not enough(strokes)
+    assert not compare(strokes, np.zeros(3), np.ones(3)).better
+    assert enough(_strokes(0, 1, 2, 2))

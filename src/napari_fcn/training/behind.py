@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +20,14 @@ import numpy.typing as npt
 from ..config import DataConfig, ModelConfig, TrainingConfig, settings_of
 from ..data.examples import Examples
 from ..errors import InputError
+from ..models.build import head_model
 from ..registry import architectures, augmentations
 from .batches import Batches
 from .behind_scoring import BehindRecord, BehindScoring
+from .comparison import enough
 from .events import Event, Noted, Step
 from .fit import FEATURE_SHARE, Training
-from .held_strokes import HeldBack, hold_back, strokes_of
+from .held_strokes import SEVERAL, HeldBack, Stroke, hold_back, strokes_of
 from .sizes import free_memory
 from .soft_learner import SoftLearner
 from .soft_patches import SoftBatches, SoftSampler
@@ -62,9 +64,8 @@ class BehindTraining(Training):
     """Fits a pixel head, and lets a deep network learn for the rest of the time.
 
     Its first step is the head's fit, and from then on there is an answer: `segmenter()` gives the head until head and
-    network together are better by more than chance, see `comparison.Comparison`, and then those that did best.
-    Parameters as for `Training`; `validation` of the settings is the part of each class's strokes that is held
-    back.
+    network together are better by more than chance, see `comparison.Comparison`, and then both. Parameters as for
+    `Training`; `validation` of the settings is the part of each class's strokes that is held back.
 
     Raises
     ------
@@ -98,8 +99,8 @@ class BehindTraining(Training):
         self.given = config
         classes = len(examples.classes)
         strokes = self._back.strokes if self._back else strokes_of(self.held_out, classes)
-        self._unseen = self._not_held_back()
-        self._head: StrokeHead | None = None
+        self._why_not = self._not_comparable(strokes)
+        self._head: Network | None = None
         self._opinion: Opinion | None = None
         self.sampler = self._soft_sampler = SoftSampler(
             examples,
@@ -130,10 +131,10 @@ class BehindTraining(Training):
         if self._head is None:
             return self.network
         if self._scoring.best is None:
-            return self._head.network
+            return self._head
         from ..models.beside import BesideNetwork
 
-        return BesideNetwork(self._soft_learner.average, self._head.network).eval()
+        return BesideNetwork(self._soft_learner.average, self._head).eval()
 
     def segmenter(self) -> Segmenter:
         """The head, or head and network side by side once that was better: a copy; training on changes nothing."""
@@ -141,13 +142,13 @@ class BehindTraining(Training):
         if head is None:  # stopped before anything was there
             return super().segmenter()
         if weights is None:
-            made = self._as_segmenter(head.network, None, head.model)
+            made = self._as_segmenter(head, None, head_model(self.model))
         else:
             from ..models.beside import BesideNetwork
 
             network = copy.deepcopy(self._soft_learner.average)
             network.load_state_dict(weights)
-            made = self._as_segmenter(BesideNetwork(network, head.copy()), None, self.model)
+            made = self._as_segmenter(BesideNetwork(network, copy.deepcopy(head)), None, self.model)
         why = self.record.summary(kept_start=True)
         return dataclasses.replace(made, history={**made.history, "behind": {"taken": weights is not None, "why": why}})
 
@@ -165,10 +166,20 @@ class BehindTraining(Training):
         note = f"Of few strokes, the end of one is held back: {', '.join(divided)}; more strokes compare better."
         return self._back.learnt, self._back.held, (note,) if divided else ()
 
-    def _not_held_back(self) -> str:
-        """Names of the classes of which nothing can be compared."""
-        there = {index for target in self.held_out for index in np.unique(target[target >= 0]).tolist()}
-        return ", ".join(entry.name for index, entry in enumerate(self.examples.classes) if index not in there)
+    def _not_comparable(self, strokes: Sequence[Stroke]) -> str:
+        """Why head and network cannot be compared; empty when they can."""
+        there = {stroke.index for stroke in strokes}
+        missing = [entry.name for index, entry in enumerate(self.examples.classes) if index not in there]
+        if missing:
+            return (
+                f"Too little is painted to hold any back of {', '.join(missing)}: nothing is compared, the head stays."
+            )
+        if enough(strokes):
+            return ""
+        return (
+            f"Too few strokes are painted to compare head and network: the head stays. Of at least one class "
+            f"{SEVERAL} strokes are needed, better of all."
+        )
 
     def _class_weights(self) -> Tensor | None:
         """As asked for; else every class is as heavy as the others, for strokes say nothing of how common it is."""
@@ -181,42 +192,39 @@ class BehindTraining(Training):
         return torch.tensor(weights, dtype=torch.float32, device=self.engine.device)
 
     def _before_steps(self) -> Generator[Event, None, None]:
-        head, record = self._fitted(), self.record
+        """Fit the head to everything, to hand it out at once, and then to what is learnt from, to teach and compare."""
+        heads, record = self._hand_out(), self.record
         if not record.step:
             record.step = record.scored_step = record.best_step = 1
             self._saving.keep(self.product)
-            yield self._saving.write(Step(1, head.loss, 0.0, self._seconds(), 0.0))
-        if self._unseen:
-            text = f"Too little is painted to hold any back of {self._unseen}: nothing is compared, the head stays."
-            yield self._saving.write(Noted(self._seconds(), text))
+            yield self._saving.write(Step(1, heads.loss, 0.0, self._seconds(), 0.0))
+        if self._why_not:
+            yield self._saving.write(Noted(self._seconds(), self._why_not))
+        else:
+            self._teach(heads)
 
-    def _fitted(self) -> StrokeHead:
-        """The head, fitted: without what is held back, to compare and to teach, and with everything, to hand out."""
-        if self._head is not None:
-            return self._head
+    def _hand_out(self) -> StrokeHead:
         memory = FEATURE_SHARE * free_memory(self.engine)
-        head = StrokeHead(self.examples, self.model, self.engine, self.config.seed, memory)
-        head.fit(self.sampler.targets)
-        teacher = head.copy()
+        heads = StrokeHead(self.examples, self.model, self.engine, self.config.seed, memory)
+        self._head = heads.fit([plane.target for plane in self.examples.planes])
+        return heads
+
+    def _teach(self, heads: StrokeHead) -> None:
+        """Ask a head that has not seen what is held back what it thinks, of these strokes and of all other pixels."""
+        teacher = self._head if self._back is None and self._head else heads.fit(self.sampler.targets)
         said = WindowMaps(teacher, self.engine, self.examples)
         self._opinion = Opinion(said)
         self._soft_sampler.said = self._opinion.window
         self._listen()
-        if not self._unseen:
-            elsewhere = self.held_out_of is not self.examples
-            self._behind_scoring.take_head(WindowMaps(teacher, self.engine, self.held_out_of) if elsewhere else said)
-        if self._back is not None:
-            head.fit([plane.target for plane in self.examples.planes])
-        head.forget()
-        self._head = head
-        return head
+        elsewhere = self.held_out_of is not self.examples
+        self._behind_scoring.take_head(WindowMaps(teacher, self.engine, self.held_out_of) if elsewhere else said)
 
     def _progress(self, steps: int | None, seconds: float, reserve: float) -> float:
         """As always; but nothing is learnt that could not be compared."""
         progress = super()._progress(steps, seconds, reserve)
         if self._head is None:
             return progress
-        if self._unseen:
+        if self._why_not:
             return 1.0
         if self._soft_learner.listened < sum(progress >= part for part in LISTEN):
             self._soft_learner.listen()
@@ -234,7 +242,8 @@ class BehindTraining(Training):
 
     def image_batches(self) -> Batches:
         """See `Training`."""
-        self._fitted()
+        if self._opinion is None:
+            self._teach(self._hand_out())
         return SoftBatches(self._soft_sampler, self.engine)
 
 

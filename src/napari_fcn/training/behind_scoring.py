@@ -28,21 +28,21 @@ class BehindRecord(Record):
 
     Attributes
     ----------
-    head, network, error, strokes : the last comparison that was made, or the one by which the network joined, as
-        `Comparison.before`, `after`, `error` and `strokes`; -1 before any.
+    head, network, needed, strokes : the last comparison, as `Comparison.before`, `after`, `needed` and `strokes`; -1
+        before any.
     taken : whether the network joined the head.
     """
 
     head: float = -1.0
     network: float = -1.0
-    error: float = 0.0
+    needed: float = 1.0
     strokes: int = 0
     taken: bool = False
 
-    def note(self, found: Comparison, *, taken: bool) -> None:
+    def note(self, found: Comparison) -> None:
         """Keep a comparison."""
-        self.head, self.network, self.error, self.strokes = found.before, found.after, found.error, found.strokes
-        self.taken = taken
+        self.head, self.network, self.needed, self.strokes = found.before, found.after, found.needed, found.strokes
+        self.taken = found.better
 
     def summary(self, *, kept_start: bool) -> str:
         """Which of both is the answer, and with what scores."""
@@ -52,11 +52,11 @@ class BehindRecord(Record):
             return "The pixel head is the answer; no network behind it was compared with it."
         measured = (
             f"of {self.strokes} strokes held back, classes alike, both together get {self.network:.1%} right and the "
-            f"head alone {self.head:.1%} (standard error of the difference {self.error:.1%})"
+            f"head alone {self.head:.1%}, where {self.needed:.1%} more could be chance"
         )
         if self.taken:
             return f"A network joined the pixel head: {measured}."
-        return f"The pixel head stays alone, a network beside it is not better by more than chance: {measured}."
+        return f"The pixel head stays alone: {measured}."
 
 
 class BehindScoring(SegmentationScoring):
@@ -70,7 +70,7 @@ class BehindScoring(SegmentationScoring):
 
     Attributes
     ----------
-    best : weights of the network that made it better, the best so far; None while the head alone is the answer.
+    best : weights of the network that made it better; None while the head alone is the answer.
     """
 
     def __init__(self, *arguments: Any, examples: Examples, strokes: Sequence[Stroke], **more: Any) -> None:
@@ -109,20 +109,23 @@ class BehindScoring(SegmentationScoring):
         return self._scores(self._opinion)
 
     def score(self, progress: float = 1.0) -> Validated:
-        """Score both together, and keep the network when that is better than the head, and not worse than before."""
+        """Score both together, and keep the network when that is better than the head alone, else the head.
+
+        The last comparison decides, not the luckiest one.
+        """
         record = self._record
         scores = self._score()
-        best = False
-        if self._of_head is not None and self._opinion is not None and isinstance(record, BehindRecord):
-            found = compare(self._strokes, self._of_head, right_on(self._strokes, self._opinion))
-            best = found.better and (not record.taken or found.after >= record.network)
-            if best or not record.taken:
-                record.note(found, taken=best)
-        if best:
+        if self._of_head is None or self._opinion is None or not isinstance(record, BehindRecord):
+            raise RuntimeError("take_head() comes first.")
+        found = compare(self._strokes, self._of_head, right_on(self._strokes, self._opinion))
+        record.note(found)
+        if found.better:
             self._keep(scores)
-        record.no_better = 0 if best else record.no_better + 1
+        else:
+            self.best, record.best, record.best_step = None, self._head_scores, 1
+        record.no_better = 0 if found.better else record.no_better + 1
         record.scored_step, record.scored_progress = record.step, progress
-        return self.tell(scores, best=best)
+        return self.tell(scores, best=found.better)
 
     def last(self) -> Validated | None:
         """See `Scoring`; without strokes to compare on, the head is the answer."""

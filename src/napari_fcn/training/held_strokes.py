@@ -21,6 +21,8 @@ END = 1 / 3
 """Part of a divided stroke, by its length, that is held back."""
 ENOUGH = 3
 """Strokes that a class needs for a whole one to be held back: of two, one would be half of what is known."""
+SEVERAL = 5
+"""Strokes of a class from which on two of them are held back at least: of one alone nothing tells what is chance."""
 FEWEST = 6
 """Pixels that a part of a divided stroke needs."""
 
@@ -82,7 +84,9 @@ def strokes_of(targets: Targets, classes: int) -> list[Stroke]:
 
 
 def hold_back(targets: Targets, classes: int, fraction: float, random: np.random.Generator) -> HeldBack:
-    """Hold whole strokes back, of every class about `fraction` of its pixels: at least one stroke, at most half.
+    """Hold whole strokes back, of every class about `fraction` of its pixels, at most half.
+
+    One stroke at least is held back, and two where there are five or more.
 
     Of a class with one stroke or two the end of the larger one is held back, a third of its length, and a gap before it
     is left out. Where that leaves too little on either side, nothing of the class is held back.
@@ -138,7 +142,7 @@ def _choose(strokes: Sequence[Stroke], fraction: float, random: np.random.Genera
     chosen: list[Stroke] = []
     for number in random.permutation(len(strokes)):
         stroke = strokes[number]
-        if taken >= fraction * total:
+        if taken >= fraction * total and len(chosen) >= (2 if len(strokes) >= SEVERAL else 1):
             break
         if 2 * (taken + len(stroke)) <= total:
             chosen.append(stroke)

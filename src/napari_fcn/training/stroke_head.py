@@ -28,7 +28,7 @@ SIDE, MARGIN = 256, 32
 
 
 class StrokeHead:
-    """A pixel head.
+    """Fits pixel heads; features of planes are computed once.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class StrokeHead:
 
     Attributes
     ----------
-    network, model : the head; `network` is what was fitted last.
-    loss : cross-entropy of the pixels that it was fitted to.
+    model : of the heads.
+    loss : cross-entropy of the pixels that the last one was fitted to.
     """
 
     loss = 0.0
@@ -53,27 +53,21 @@ class StrokeHead:
         self._seed = seed
         self._store = FeatureStore(memory)
         start = starting_network(examples, self.model, TrainingConfig(transfer="head", seed=seed), None)
-        self.network = cast("PixelNetwork", engine.place(start.network).eval().requires_grad_(False))
+        self._network = cast("PixelNetwork", engine.place(start.network).eval().requires_grad_(False))
 
-    def fit(self, targets: Sequence[npt.NDArray[np.int16]]) -> None:
-        """Fit it to class indices `(H, W)` for each plane, -1 where nobody has judged."""
+    def fit(self, targets: Sequence[npt.NDArray[np.int16]]) -> PixelNetwork:
+        """A head that is fitted to class indices `(H, W)` for each plane, -1 where nobody has judged."""
         from torch.nn import functional
 
-        classes, network = len(self._examples.classes), self.network
+        classes, network = len(self._examples.classes), self._network
         chosen = choose_pixels(targets, classes, np.random.default_rng(self._seed))
         pixels = together(list(look_at(network, self._engine, self._examples, chosen, self._store)))
         filters = network.filter_bank.out_channels * network.decoder.filters
         fitted = fit(*pixels, filters, classes, network.decoder.hidden, self._seed)
+        network = copy.deepcopy(network)
         network.take(fitted)
         self.loss = float(functional.cross_entropy(fitted.logits(pixels[0]), pixels[1]))
-
-    def copy(self) -> PixelNetwork:
-        """What was fitted last, not changed by the next fit."""
-        return copy.deepcopy(self.network)
-
-    def forget(self) -> None:
-        """Let go of the feature maps."""
-        self._store = FeatureStore(0)
+        return network
 
 
 class WindowMaps:
