@@ -24,10 +24,10 @@ from ..models.build import head_model
 from ..registry import architectures, augmentations
 from .batches import Batches
 from .behind_scoring import BehindRecord, BehindScoring
-from .comparison import enough
+from .comparison import too_few
 from .events import Event, Noted, Step
 from .fit import FEATURE_SHARE, Training
-from .held_strokes import SEVERAL, HeldBack, Stroke, hold_back, strokes_of
+from .held_strokes import FEWEST, HeldBack, Stroke, hold_back, strokes_of
 from .sizes import free_memory
 from .soft_learner import SoftLearner
 from .soft_patches import SoftBatches, SoftSampler
@@ -161,24 +161,16 @@ class BehindTraining(Training):
             return targets, [np.full_like(target, -1) for target in targets], ()
         random = np.random.default_rng(self.config.seed)
         self._back = hold_back(targets, len(examples.classes), fraction, random)
-        names = [entry.name for entry in examples.classes]
-        divided = [names[index] for index in self._back.divided]
-        note = f"Of few strokes, the end of one is held back: {', '.join(divided)}; more strokes compare better."
-        return self._back.learnt, self._back.held, (note,) if divided else ()
+        return self._back.learnt, self._back.held, ()
 
     def _not_comparable(self, strokes: Sequence[Stroke]) -> str:
         """Why head and network cannot be compared; empty when they can."""
-        there = {stroke.index for stroke in strokes}
-        missing = [entry.name for index, entry in enumerate(self.examples.classes) if index not in there]
-        if missing:
-            return (
-                f"Too little is painted to hold any back of {', '.join(missing)}: nothing is compared, the head stays."
-            )
-        if enough(strokes):
-            return ""
+        few = set(too_few(strokes, len(self.examples.classes)))
+        names = ", ".join(entry.name for index, entry in enumerate(self.examples.classes) if index in few)
         return (
-            f"Too few strokes are painted to compare head and network: the head stays. Of at least one class "
-            f"{SEVERAL} strokes are needed, better of all."
+            f"Comparing takes {FEWEST} strokes of each class; there are fewer of {names}, so the head stays."
+            if few
+            else ""
         )
 
     def _class_weights(self) -> Tensor | None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..data.examples import Examples
 from ..metrics import Scores, confusion_matrix
-from .comparison import Comparison, compare, right_on
+from .comparison import Comparison, answers_on, compare
 from .events import Validated
 from .held_strokes import Stroke
 from .record import Record
@@ -51,8 +51,8 @@ class BehindRecord(Record):
         if self.network < 0:
             return "The pixel head is the answer; no network behind it was compared with it."
         measured = (
-            f"of {self.strokes} strokes held back, classes alike, both together get {self.network:.1%} right and the "
-            f"head alone {self.head:.1%}, where {self.needed:.1%} more could be chance"
+            f"by {self.strokes} strokes held back, both together have mean IoU {self.network:.3f} and the head alone "
+            f"{self.head:.3f}, where {self.needed:.3f} more could be chance"
         )
         if self.taken:
             return f"A network joined the pixel head: {measured}."
@@ -79,6 +79,7 @@ class BehindScoring(SegmentationScoring):
         self._strokes = strokes
         self._head: WindowMaps | None = None
         self._opinion: Opinion | None = None
+        self._shares = np.ones(len(examples.classes))
         self._of_head: npt.NDArray[np.float64] | None = None
         self._head_scores: Scores | None = None
 
@@ -91,7 +92,8 @@ class BehindScoring(SegmentationScoring):
     def take_head(self, head: WindowMaps) -> None:
         """Remember how the head does that has not learnt from these strokes: what it says of the planes they are in."""
         self._head = head
-        self._of_head = right_on(self._strokes, Opinion(head))
+        self._of_head = answers_on(self._strokes, Opinion(head), len(self._examples.classes))
+        self._shares = head.shares()
         self._head_scores = self._scores(Opinion(head))
 
     def first(self) -> Validated | None:
@@ -117,7 +119,8 @@ class BehindScoring(SegmentationScoring):
         scores = self._score()
         if self._of_head is None or self._opinion is None or not isinstance(record, BehindRecord):
             raise RuntimeError("take_head() comes first.")
-        found = compare(self._strokes, self._of_head, right_on(self._strokes, self._opinion))
+        answers = answers_on(self._strokes, self._opinion, len(self._examples.classes))
+        found = compare(self._strokes, self._of_head, answers, self._shares)
         record.note(found)
         if found.better:
             self._keep(scores)

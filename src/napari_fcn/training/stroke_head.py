@@ -25,6 +25,8 @@ __all__ = ["Opinion", "StrokeHead", "WindowMaps"]
 
 SIDE, MARGIN = 256, 32
 """Side of the windows that are computed at once, and pixels of surroundings that they see."""
+LOOKED_AT = 16
+"""Windows that tell how much of the planes each class covers."""
 
 
 class StrokeHead:
@@ -100,6 +102,17 @@ class WindowMaps:
         for row, column in np.unique(np.stack([rows // SIDE, columns // SIDE], 1), axis=0).tolist():
             self._compute(plane, row, column)
         return self._maps[plane][:, rows, columns]
+
+    def shares(self) -> npt.NDArray[np.float64]:
+        """Parts of the planes that are put into each class, `(K,)`, from at most 16 windows spread over all of them."""
+        everywhere = [(plane, *place) for plane, done in enumerate(self._done) for place in np.ndindex(*done.shape)]
+        chosen = np.unique(np.linspace(0, len(everywhere) - 1, LOOKED_AT).round().astype(int))
+        counts = np.zeros(len(self._examples.classes))
+        for plane, row, column in (everywhere[number] for number in chosen):
+            self._compute(plane, row, column)
+            own = self._maps[plane][:, row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE]
+            counts += np.bincount(own.argmax(0).ravel(), minlength=len(counts))
+        return counts / counts.sum()
 
     def _compute(self, number: int, row: int, column: int) -> None:
         import torch
