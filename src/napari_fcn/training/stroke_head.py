@@ -112,7 +112,8 @@ class WindowMaps:
             self._compute(plane, row, column)
             own = self._maps[plane][:, row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE]
             counts += np.bincount(own.argmax(0).ravel(), minlength=len(counts))
-        return counts / counts.sum()
+        shares: npt.NDArray[np.float64] = counts / counts.sum()
+        return shares
 
     def _compute(self, number: int, row: int, column: int) -> None:
         import torch
@@ -155,7 +156,8 @@ class Opinion:
 
 
 def _mean(one: npt.NDArray[np.float16], other: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
-    return (one.astype(np.float32) + other) / 2
+    mean: npt.NDArray[np.float32] = (one.astype(np.float32) + other) / np.float32(2)
+    return mean
 
 
 def _extent(place: int, size: int) -> tuple[slice, slice, slice]:
