@@ -99,6 +99,14 @@ def test_a_network_joins_a_head_that_knows_nothing(joined: tuple[fcn.Segmenter, 
 
 
 @pytest.mark.slow
+def test_both_together_are_exported(joined: tuple[fcn.Segmenter, list[Event]], tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    from napari_fcn.export.onnx_file import export_onnx
+
+    assert export_onnx(joined[0], tmp_path / "both.onnx") > 0.99
+
+
+@pytest.mark.slow
 def test_both_together_are_saved_and_predict_the_same(
     joined: tuple[fcn.Segmenter, list[Event]], tmp_path: Path
 ) -> None:

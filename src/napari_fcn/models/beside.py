@@ -7,14 +7,14 @@ is told from one that has the network alone.
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor
 
 from .base import Network
 
 __all__ = ["BesideNetwork"]
+
+LEAST = 1e-12
+"""Probabilities below this have no logarithm here."""
 
 
 class BesideNetwork(Network):
@@ -34,5 +34,6 @@ class BesideNetwork(Network):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logarithms of probabilities `(N, K, H, W)` for images `(N, C, H, W)` of any height and width."""
-        own, other = super().forward(images), self.beside(images)
-        return torch.logaddexp(own.log_softmax(1), other.log_softmax(1)) - math.log(2)
+        own, other = super().forward(images).softmax(1), self.beside(images).softmax(1)
+        # ONNX has no sum in logarithms.
+        return ((own + other) / 2).clamp(min=LEAST).log()
