@@ -36,4 +36,5 @@ class BesideNetwork(Network):
         """Logarithms of probabilities `(N, K, H, W)` for images `(N, C, H, W)` of any height and width."""
         own, other = super().forward(images).softmax(1), self.beside(images).softmax(1)
         # ONNX has no sum in logarithms.
-        return ((own + other) / 2).clamp(min=LEAST).log()
+        logarithms: Tensor = ((own + other) / 2).clamp(min=LEAST).log()
+        return logarithms
