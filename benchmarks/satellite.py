@@ -1,6 +1,6 @@
 """Satellite images: what weights are worth, landsat7_sparse beside a random forest, a large scene.
 
-    python benchmarks/satellite.py weights DATA_FOLDER   amazon_forest and water_12band after `--steps` of training
+    python benchmarks/satellite.py weights DATA_FOLDER   amazon_forest and water_12band after `--seconds` of training
     python benchmarks/satellite.py landsat DATA_FOLDER   spatial cross-validation on the painted pixels
     python benchmarks/satellite.py scene WORK_FOLDER     13 bands of 16-bit, `--side` pixels square, nodata borders
 
@@ -10,10 +10,12 @@ DATA_FOLDER holds the sets as `<set>/images`, `<set>/masks`, `<set>/split.json`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import resource
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -63,6 +65,10 @@ def read(folder: Path, split: str) -> tuple[list[Any], list[Any], str]:
 
 
 def weights(arguments: argparse.Namespace) -> None:
+    """The time budget is in seconds of one thread of the processor, so that other programs change nothing."""
+    from napari_fcn.training import loop
+
+    loop.time = SimpleNamespace(perf_counter=time.process_time)  # type: ignore[assignment]
     for name, facts in SETS.items():
         folder = arguments.folder / name
         splits = json.loads((folder / "split.json").read_text())
@@ -80,7 +86,7 @@ def weights(arguments: argparse.Namespace) -> None:
                 axes=axes,
                 channels=facts["channels"],
                 augment="satellite",
-                steps=arguments.steps,
+                time_budget=arguments.seconds,
                 patch_size=128,
                 batch_size=4,
                 seed=arguments.seed,
@@ -91,7 +97,7 @@ def weights(arguments: argparse.Namespace) -> None:
             scores = fcn.evaluate(predicted, truth)
             history = segmenter.history
             tell(
-                set=name, weights=kind, cpu_seconds=round(seconds), steps=history["steps"],
+                set=name, weights=kind, seed=arguments.seed, cpu_seconds=round(seconds), steps=history["steps"],
                 best_step=history["best_step"], normalization=segmenter.normalization.mode,
                 mean_iou=round(scores.mean_iou, 3), accuracy=round(scores.pixel_accuracy, 3),
             )  # fmt: skip
@@ -173,28 +179,37 @@ def scene(arguments: argparse.Namespace) -> None:
             architecture="unet-classic", width=8, depth=3, augment="flips",
         )  # fmt: skip
         segmenter.save(model)
+    more = {kind: folder / f"{kind}.tif" for kind in ("probabilities", "uncertainty") if arguments.maps}
+    command = ["predict", "--model", str(model), "--images", str(path), "--output", str(output), "--overwrite"]
+    if arguments.maps:
+        command += ["--probabilities", str(more["probabilities"]), "--uncertainty", str(more["uncertainty"])]
+        command += ["--polygons", str(folder / "regions.gpkg")]
     begin = time.perf_counter()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     from napari_fcn.cli import main as run
 
-    code = run(["predict", "--model", str(model), "--images", str(path), "--output", str(output), "--overwrite"])
+    code = run(command)
+    seconds = time.perf_counter() - begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with rasterio.open(path) as data, rasterio.open(output) as result:
-        right = total = wrong_borders = 0
+    right = total = wrong = 0
+    with contextlib.ExitStack() as stack:
+        data, result, *others = (stack.enter_context(rasterio.open(each)) for each in (path, output, *more.values()))
         for top in range(0, side, 512):
             window = Window(0, top, side, min(512, side - top))
             source, labels = data.read(1, window=window), result.read(1, window=window)
             rows = np.arange(top, top + len(source))
             classes = pattern[(rows // 100) % 64][:, (np.arange(side) // 100) % 64] + 1
             there = source != 0
-            wrong_borders += int((labels[~there] != result.nodata).sum())
+            wrong += int(((labels == result.nodata) == there).sum())
+            for other in others:
+                wrong += int((np.isnan(other.read(window=window)) == there).sum())
             right += int((labels[there] == classes[there]).sum())
             total += int(there.sum())
-        same = data.crs == result.crs and data.transform == result.transform
+        same = all(data.crs == each.crs and data.transform == each.transform for each in (result, *others))
     tell(
-        code=code, side=side, gigabytes=round(path.stat().st_size / 1e9, 2), seconds=round(time.perf_counter() - begin),
-        peak_megabytes=peak // 1024, before_megabytes=before // 1024, same_geometry=same,
-        nodata_labelled=wrong_borders, accuracy=round(right / total, 4),
+        code=code, side=side, gigabytes=round(path.stat().st_size / 1e9, 2), seconds=round(seconds),
+        peak_megabytes=peak // 1024, before_megabytes=before // 1024, same_geometry=same, maps=arguments.maps,
+        nodata_differs=wrong, accuracy=round(right / total, 4),
     )  # fmt: skip
 
 
@@ -202,8 +217,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("weights", "landsat", "scene"))
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--seconds", type=float, default=120, help="of each training of the table of weights")
+    parser.add_argument("--steps", type=int, default=40, help="of each training of landsat")
     parser.add_argument("--side", type=int, default=10980)
+    parser.add_argument("--maps", action="store_true", help="of the scene: probabilities, uncertainty, polygons too")
     parser.add_argument("--only", help="one row of the table of weights")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

@@ -144,16 +144,19 @@ class MapResults:
 
     def _write_polygons(self, file: Path, target: dict[Any, Path], segmenter: Segmenter) -> None:
         from ..geo import polygonize, read_info
+        from ..io.geotiff import has_georeference
 
-        values = read_labels(target["labels"])
-        if values.ndim != 2:
+        path = target["labels"]
+        is_map = path.suffix.lower() in (".tif", ".tiff") and has_georeference(path)
+        values: Any = _MapRows(path) if is_map else read_labels(path)
+        if len(values.shape) != 2:
             raise InputError(f"Polygons are made of one plane of labels. Got shape {values.shape}.")
         polygonize(
             values,
             read_info(file),
             self.polygons[file],
             names=segmenter.classes.names,
-            probabilities=_class_first(read_image(target["probabilities"], lazy=False)),
+            probabilities=_ClassFirst(read_image(target["probabilities"])),
             overwrite=self.overwrite,
         )
 
@@ -162,7 +165,29 @@ class MapResults:
         return {"polygons": [str(path) for path in self.polygons.values()]} if self.polygons else {}
 
 
-def _class_first(file: ImageFile) -> npt.NDArray[Any]:
-    """Probabilities `(K, H, W)`."""
-    array: npt.NDArray[Any] = file.array
-    return np.moveaxis(array, -1, 0) if file.axes == "YXC" else array
+class _MapRows:
+    """Labels `(H, W)` of a map, of which rows are read when they are asked for."""
+
+    def __init__(self, path: Path) -> None:
+        from ..geo import RasterArray
+
+        self.array = RasterArray(path)
+        bands, *plane = self.array.shape
+        self.shape = tuple(plane) if bands == 1 else self.array.shape
+
+    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
+        return self.array[0, rows]
+
+
+class _ClassFirst:
+    """Probabilities `(K, H, W)` of a file, of which rows are read when they are asked for."""
+
+    def __init__(self, file: ImageFile) -> None:
+        self.array, axes = file.array, file.axes or "CYX"
+        self.axes = axes if len(axes) == len(self.array.shape) else "CYX"
+
+    def __getitem__(self, key: tuple[slice, slice]) -> npt.NDArray[Any]:
+        parts = {"C": key[0], "Y": key[1], "X": slice(None)}
+        found = np.asarray(self.array[tuple(parts.get(letter, 0) for letter in self.axes)])
+        kept = [letter for letter in self.axes if letter in parts]
+        return np.moveaxis(found, [kept.index(letter) for letter in "CYX"], [0, 1, 2])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,26 @@ import numpy.typing as npt
 
 from ..errors import OutputError
 from ..io.atomic import atomic
+from .connected import ConnectedRegions, find_regions
 from .extra import need
-from .raster import GeoInfo
+from .raster import GeoInfo, opened
 
 __all__ = ["check_polygon_path", "polygonize"]
 
 _DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON"}
+CACHE_MEGABYTES = 64
+"""That GDAL may keep of the file of regions; its own choice is a twentieth of the machine's memory."""
 MOST_CHANGE = 0.01
 """By which part of its area simplification may change a region."""
 
 
 def polygonize(
-    labels: npt.NDArray[Any],
+    labels: Any,
     info: GeoInfo,
     path: str | Path,
     *,
     names: Mapping[int, str],
-    probabilities: npt.NDArray[Any] | None = None,
+    probabilities: Any = None,
     simplify: float | None = None,
     overwrite: bool = False,
 ) -> int:
@@ -36,15 +40,16 @@ def polygonize(
     Columns are `class` (the label value), `name`, `area`, `area_unit`, and with `probabilities` the region's mean of
     its class's probability. The area is that of the region's pixels, in square map units; where these are degrees, in
     square metres. Holes are kept, and outlines that regions share stay shared when they are simplified. Small regions,
-    whose area would change by more than 1 %, keep their steps.
+    whose area would change by more than 1 %, keep their steps. Labels and probabilities are read in strips of rows;
+    what grows with the image is the polygons.
 
     Parameters
     ----------
-    labels : `(H, W)` label values.
+    labels : `(H, W)` label values; an array, or what gives one when its rows are sliced.
     info : the grid.
     path : ends in .gpkg or .geojson.
     names : of the values that become polygons; other values, such as nodata, are left out.
-    probabilities : `(K, H, W)`, K in the order of `names`.
+    probabilities : `(K, H, W)`, K in the order of `names`; as `labels`.
     simplify : about how far an outline may move, in map units; three quarters of a pixel when None, 0 keeps every step.
 
     Returns
@@ -60,22 +65,24 @@ def polygonize(
     shapely, raw = need("shapely", "pyogrio.raw")
     target = Path(path)
     check_polygon_path(target)
-    found = list(_regions(labels, info, list(names), probabilities))
-    shapes = _shapes(found)
-    areas, unit = _areas(shapes, np.array([each["pixels"] for each in found]), info)
+    found = find_regions(labels, list(names), probabilities)
+    shapes, number = _outlines(found, info)
+    rest, shapes, number = shapes[number == 0], shapes[number > 0], number[number > 0] - 1
+    order = np.lexsort([number, found.classes[number]])
+    shapes, number = shapes[order], number[order]
+    values = np.array(list(names))[found.classes[number]]
+    areas, unit = _areas(shapes, found.pixels[number], info)
     tolerance = 0.75 * info.pixel_area**0.5 if simplify is None else simplify
     if tolerance and len(shapes):
-        elsewhere = ~np.isin(labels, list(names))
-        rest = _shapes(list(_regions(np.where(elsewhere, 1, 0), info, [1], None)))
         shapes = _simplified(np.concatenate([shapes, rest]), tolerance)[: len(shapes)]
     columns: dict[str, npt.NDArray[Any]] = {
-        "class": np.array([each["value"] for each in found], np.int32),
-        "name": np.array([names[each["value"]] for each in found], object),
+        "class": values.astype(np.int32),
+        "name": np.array([names[int(value)] for value in values], object),
         "area": areas,
-        "area_unit": np.array([unit] * len(found), object),
+        "area_unit": np.array([unit] * len(values), object),
     }
     if probabilities is not None:
-        columns["probability"] = np.array([each["probability"] for each in found], np.float64)
+        columns["probability"] = found.probability[number]
     with atomic(target, overwrite=overwrite) as temporary:
         raw.write(
             temporary,
@@ -87,7 +94,7 @@ def polygonize(
             driver=_DRIVERS[target.suffix.lower()],
             layer="regions",
         )
-    return len(found)
+    return len(shapes)
 
 
 def check_polygon_path(path: Path) -> None:
@@ -96,9 +103,33 @@ def check_polygon_path(path: Path) -> None:
         raise OutputError(f"Polygons are written to a .gpkg or .geojson file. Got {str(path)!r}.")
 
 
-def _shapes(found: list[dict[str, Any]]) -> npt.NDArray[Any]:
-    (shapely,) = need("shapely")
-    return np.array([shapely.geometry.shape(each["shape"]) for each in found], object)
+def _outlines(found: ConnectedRegions, info: GeoInfo) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Outlines of all regions and of the places between them, and the number of each, 0 for those between.
+
+    The regions' numbers go through a file, because GDAL follows outlines row by row where it reads a file.
+    """
+    shapely, rasterio, features, windows = need("shapely", "rasterio", "rasterio.features", "rasterio.windows")
+    profile = {
+        "driver": "GTiff", "width": info.width, "height": info.height, "count": 1, "dtype": "int32",
+        "compress": "lzw", "bigtiff": "if_safer",
+    }  # fmt: skip
+    shapes, numbers = [], []
+    with tempfile.TemporaryDirectory(prefix="napari-fcn-") as folder, rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES):
+        path = Path(folder) / "regions.tif"
+        with opened(path, mode="w", **profile) as data:
+            for top, strip in found.strips():
+                data.write(strip, 1, window=windows.Window(0, top, info.width, len(strip)))
+        with opened(path) as data:
+            for shape, number in features.shapes(rasterio.band(data, 1)):
+                shapes.append(shapely.geometry.shape(shape))
+                numbers.append(int(number))
+    a, b, c, d, e, f = info.transform
+
+    def placed(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        x, y = corners.T
+        return np.stack([a * x + b * y + c, d * x + e * y + f], axis=-1)
+
+    return shapely.transform(np.array(shapes, object), placed), np.array(numbers, np.int64)
 
 
 def _simplified(shapes: npt.NDArray[Any], tolerance: float) -> npt.NDArray[Any]:
@@ -120,33 +151,6 @@ def _simplified(shapes: npt.NDArray[Any], tolerance: float) -> npt.NDArray[Any]:
             break
         free[np.flatnonzero(free)[~good]] = False
     return result
-
-
-def _regions(
-    labels: npt.NDArray[Any], info: GeoInfo, values: list[int], probabilities: npt.NDArray[Any] | None
-) -> Iterator[dict[str, Any]]:
-    """The connected regions of each class: outline, value, pixels and mean probability."""
-    from scipy import ndimage
-
-    features, affine = need("rasterio.features", "affine")
-    transform = affine.Affine(*info.transform)
-    for index, value in enumerate(values):
-        inside = labels == value
-        regions, count = ndimage.label(inside)
-        if not count:
-            continue
-        pixels = np.bincount(regions.ravel(), minlength=count + 1)
-        mean = np.zeros(count + 1)
-        if probabilities is not None:
-            mean = np.bincount(regions.ravel(), weights=probabilities[index].ravel(), minlength=count + 1)
-            mean = mean / np.maximum(pixels, 1)
-        for shape, number in features.shapes(regions.astype(np.int32), mask=inside, transform=transform):
-            yield {
-                "shape": shape,
-                "value": value,
-                "pixels": int(pixels[int(number)]),
-                "probability": float(mean[int(number)]),
-            }
 
 
 def _areas(shapes: npt.NDArray[Any], pixels: npt.NDArray[Any], info: GeoInfo) -> tuple[npt.NDArray[np.float64], str]:
