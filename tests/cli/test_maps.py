@@ -23,7 +23,7 @@ from napari_fcn.geo import GeoInfo, write_geotiff
 from napari_fcn.io import read_labels
 from napari_fcn.models import NetworkSpec, build
 
-rasterio = pytest.importorskip("rasterio")
+rasterio = pytest.importorskip("rasterio.features") and pytest.importorskip("rasterio")
 UTM = rasterio.crs.CRS.from_epsg(32615).to_wkt()
 GRID = GeoInfo(UTM, (30.0, 0.0, 462405.0, 0.0, -30.0, 1741815.0), 96, 128, "int16", ())
 NODATA = -9999
@@ -42,11 +42,12 @@ def reported(path: str, word: str) -> Any:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Path:
-    """Vegetation on the left: high near infrared; nodata in the upper rows."""
+    """Vegetation on the left: high near infrared; nodata in the upper rows, and in one of the bands here and there."""
     random = np.random.default_rng(0)
     red, nir = random.integers(90, 110, (2, 96, 128)).astype(np.int16)
     nir[:, :64] += 300
     red[:16] = nir[:16] = NODATA
+    red[40, 30:90:7] = nir[50, 5] = NODATA
     path = tmp_path / "scene.tif"
     write_geotiff(path, np.stack([red, nir]), GRID, nodata=NODATA, bands=("red", "nir"))
     return path
@@ -89,7 +90,8 @@ def test_a_scene_becomes_a_map_and_polygons(run, scene: Path, model: Path, tmp_p
             assert [reported(each.name, word) for word in GEOMETRY] == [
                 reported(source.name, word) for word in GEOMETRY
             ]
-        missing = source.read(1) == NODATA
+        missing = (source.read() == NODATA).any(axis=0)  # of an index of both bands
+        assert 0 < missing[16:].sum() < missing.sum()
         for each in (chances, doubts):
             assert np.isnan(each.nodata)
             np.testing.assert_array_equal(np.isnan(each.read()), np.broadcast_to(missing, (each.count, 96, 128)))
@@ -100,16 +102,19 @@ def test_a_scene_becomes_a_map_and_polygons(run, scene: Path, model: Path, tmp_p
         assert data.colormap(1)[9] == (0x31, 0xA3, 0x54, 255)
         assert chances.descriptions == ("bare", "green")
         values = data.read(1)
-        gone = source.read(1) == NODATA
-        assert (values[gone] == data.nodata).all()
+        np.testing.assert_array_equal(values == data.nodata, missing)
         assert (values[16:, :60] == 9).mean() > 0.99
         assert (values[16:, 68:] == 4).mean() > 0.99
     assert "green" in (tmp_path / "map.qml").read_text()
     meta, _, geometry, fields = raw.read(regions)
     columns = dict(zip(meta["fields"], fields, strict=True))
     assert set(columns["name"]) == {"bare", "green"}
-    assert columns["area"].sum() == 80 * 128 * 900
-    assert shapely.area(shapely.from_wkb(geometry)).sum() == pytest.approx(80 * 128 * 900, rel=0.01)
+    assert columns["area"].sum() == (~missing).sum() * 900
+    assert shapely.area(shapely.from_wkb(geometry)).sum() == pytest.approx((~missing).sum() * 900, rel=0.01)
+    drawn = rasterio.features.rasterize(
+        shapely.from_wkb(geometry), missing.shape, transform=rasterio.Affine(*GRID.transform)
+    )
+    assert drawn[missing].sum() == 0
     assert ((columns["probability"] > 0.5) & (columns["probability"] <= 1)).all()
 
 
