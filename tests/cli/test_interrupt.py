@@ -24,6 +24,8 @@ COMMAND = (
     "from napari_fcn.cli import main; sys.exit(main())",
 )
 
+SMALL = ("--architecture", "unet-classic", "--width", 8, "--depth", 2)
+
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 
 
@@ -51,7 +53,7 @@ def interrupt_after(process, words):
 def test_training_is_kept(data, as_json):
     model = data / "model.safetensors"
     paths = ("--images", data / "images", "--labels", data / "labels", "--output", model)
-    more = ("--time-budget", 300, "--batch-size", 1, "--patch-size", 64, *(["--json"] if as_json else []))
+    more = ("--time-budget", 300, "--batch-size", 1, "--patch-size", 64, *SMALL, *(["--json"] if as_json else []))
     process = start("train", *paths, *more)
     out, err = interrupt_after(process, "step     0")
     assert process.returncode == 130, err

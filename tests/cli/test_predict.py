@@ -96,7 +96,7 @@ def test_a_geotiff_keeps_its_place(run, work):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_file(run, work):
-    narrow = np.random.default_rng(0).integers(0, 200, (1100, 250), np.uint8)
+    narrow = np.random.default_rng(0).integers(0, 200, (600, 250), np.uint8)
     zarr.create_array(str(work / "image.zarr"), data=narrow, chunks=(256, 250), overwrite=True, dimension_names="yx")
     settings = ("--tile-size", 64, "--overlap", 32, "--tta", "--probabilities")
     assert run(*options(work, "whole.tif", *settings, work / "whole.npy")).code == 0

@@ -67,7 +67,8 @@ def test_patches_can_be_looked_at(run, data):
 
 
 def test_a_rate_is_found(run, data):
-    found = run("find-rate", *paths(data), *QUICK, "--report", data / "rates.png", "--json")
+    small = ("--architecture", "unet-classic", "--width", "8", "--depth", "2")
+    found = run("find-rate", *paths(data), *QUICK, *small, "--report", data / "rates.png", "--json")
     assert found.code == 0, found.err
     assert len(found.json["rates"]) == len(found.json["losses"]) == len(found.json["smoothed"]) > 10
     assert 1e-4 < found.json["suggestion"] < 1
