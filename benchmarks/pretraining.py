@@ -163,7 +163,7 @@ def draw(results: Results, path: Path) -> None:
         for network, start in starts_of(rows):
             found = {count: _pick(rows, folder, network, start, count) for count in (1, 2, 4)}
             scores = {count: [r["score"] for r in mine] for count, mine in found.items() if mine}
-            colour = "0.4" if start == "none" else colours[start]
+            colour = "black" if start == "none" else colours[start]
             style, marker = ("-", "o") if network == "unet" else (":", "x")
             name = "random values" if start == "none" else start
             label = name if network == "unet" else f"{name}, network {network}"

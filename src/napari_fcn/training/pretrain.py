@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 __all__ = ["Pretraining"]
 
 SETTLING = 4
-"""Batches that the statistics of batch normalisation are taken from before the network is measured."""
+"""Batches that the statistics of batch normalisation are taken from before the network is measured.
+
+Of two patches each they are few: brightness and contrast of what comes back were wrong in one of two seeds (2.0 dB less
+noise where 16 batches gave 8.2 and batches of four patches 11.6).
+"""
 
 
 class Pretraining(Loop[float]):
