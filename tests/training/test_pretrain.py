@@ -68,7 +68,7 @@ def test_noise_is_taken_out() -> None:
     image = sample.test_images[0][:192, :192].mean(axis=-1)
     noisy = image + np.random.default_rng(0).normal(0, 25.5, image.shape)
     strength = 1.2 * float(np.mean([25.5 / other.std() for other in train]))
-    # Four patches: the statistics of batch normalisation from eight patches in all gave a wrong brightness with one seed.
+    # Of two patches each, batches gave statistics of batch normalisation that made the brightness wrong with one seed.
     options = {"upsampling": "max_unpool", "rate": 0.005, "steps": 60, "strength": strength}
     restored = fcn.pretrain(train, **{**SMALL, "depth": 1, "code": 32, "batch_size": 4, **options}).denoise(noisy)
     before, after = (peak_signal_noise_ratio(image, other, data_range=255) for other in (noisy, restored))
