@@ -48,8 +48,9 @@ def classes_by(module: Any, photograph: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("architecture", "settings"),
     [
+        ("unet", {"classes": 1}),
         ("fpn", {"classes": 3}),
-        ("unet", {"classes": 1, "encoder_depth": 3, "decoder_channels": (32, 16, 8)}),
+        ("unet", {"classes": 2, "encoder_depth": 3, "decoder_channels": (64, 32, 16)}),
     ],
 )
 def test_a_folder_of_save_pretrained_predicts_the_same(
