@@ -502,7 +502,7 @@ class PredictionConfig(Config):
     )
     memory: float | None = option(
         None,
-        "megabytes for the tiles and strips under way, which decide how large tiles are; 550 when not given, less "
+        "megabytes for the tiles and strips under way, which decide how large tiles are; 500 when not given, less "
         "where less is free",
         kind="number",
         minimum=16,

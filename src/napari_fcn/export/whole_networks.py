@@ -259,9 +259,9 @@ def _whole(
     if "depth" in having:
         blocks = {name.split(".")[2] for name in renamed if name.startswith("decoder.blocks.")}
         settings["depth"] = int((facts or {}).get("encoder_depth", min(5, max(2, len(blocks) or 5))))
-    if architecture == "unet":
-        ends = [t for name, t in renamed.items() if name.endswith("conv2.0.weight")]
-        settings["width"] = int(ends[-1].shape[0]) if ends else None
+    first = renamed.get("decoder.blocks.0.conv1.0.weight")
+    if architecture == "unet" and first is not None:
+        settings["width"] = max(4, int(first.shape[0]) >> (settings["depth"] - 1))
     if "upsampling" in having and (facts or {}).get("decoder_interpolation") in having["upsampling"]:
         settings["upsampling"] = facts and facts["decoder_interpolation"]
     try:

@@ -33,7 +33,8 @@ __all__ = [
 
 _INTERPOLATIONS = ("nearest", "bilinear")
 _WIDTH = 16
-"""Channels at the end of smp's decoders of U-Net's kind; each coarser level has twice as many."""
+"""Channels at the end of smp's decoders of U-Net's kind; each coarser level has twice as many. With fewer at the end, a
+few painted pixels are learnt more slowly."""
 _DEPTHS = (5, 4, 3, 2)
 """Where the pretrained encoder may be cut: with 3 it ends at stride 8, and the new decoder goes on from there."""
 
@@ -51,8 +52,8 @@ def _facts(family: str, year: int, paper: str, **more: Any) -> dict[str, Any]:
 def unet(spec: NetworkSpec, weights_name: str) -> Network:
     """U-Net over any encoder.
 
-    The decoder has half of smp's channels (`width` 16 makes it smp's): what few labelled images teach is learnt as
-    well, in half of the time and less where the encoder is frozen.
+    The decoder has half of smp's channels, but for the last level (`width` 16 makes it smp's): what few labelled images
+    teach is learnt as well, in less time, most of all where the encoder is frozen.
 
     Transposed convolution is put before smp's blocks, which then find nothing left to enlarge. Max unpooling takes the
     indices of a max pooling, which pretrained encoders do not have in every stage; it is in `unet-classic`.
@@ -257,8 +258,8 @@ def _cut_encoder(spec: NetworkSpec, weights_name: str) -> tuple[Any, tuple[int, 
 
 
 def decoder_widths(depth: int, finest: int | None) -> tuple[int, ...]:
-    """Channels of a U-Net's decoder, coarse to fine; smp's when `finest` is None."""
-    return tuple((finest or _WIDTH) * 2**level for level in reversed(range(depth)))
+    """Channels of a U-Net's decoder, coarse to fine: twice as many at each level, and 16 at least; smp's when None."""
+    return tuple(max(_WIDTH, (finest or _WIDTH) * 2**level) for level in reversed(range(depth)))
 
 
 def _is_vgg(spec: NetworkSpec) -> bool:
