@@ -116,17 +116,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--width", type=int, default=16, help="of our decoder; the plain script's has 16")
     parser.add_argument("--bfloat16", action="store_true", help="also where the processor has no instructions for it")
     arguments = parser.parse_args()
     images, labels = load(arguments.data, "train")
     engine = choose_engine()
     print(f"{torch.get_num_threads()} threads, {engine.device}, {engine.precision}\n")
 
-    loop = Loop(images, labels)
+    loop = Loop(images, labels, width=arguments.width)
     one = images[:1], labels[:1]  # so that all features are there after some steps
     frozen = {
-        "napari-fcn, features kept": Loop(*one, transfer="frozen"),
-        "napari-fcn, features computed anew": Loop(*one, transfer="frozen", feature_memory=0.0),
+        "napari-fcn, features kept": Loop(*one, transfer="frozen", width=arguments.width),
+        "napari-fcn, features computed anew": Loop(*one, transfer="frozen", feature_memory=0.0, width=arguments.width),
         "plain script": plain(*one, frozen=True),
     }
     for _ in range(16):

@@ -479,8 +479,6 @@ def _model_settings(document: dict[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = dict(document["model"])
     if int(document["format"]) < 2 and "upsampling" not in settings_of(settings["architecture"]):
         settings.pop("upsampling", None)
-    if settings["architecture"] == "unet" and settings.get("width") is None:
-        settings["width"] = 16  # before it was a setting
     return settings
 
 

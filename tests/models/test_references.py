@@ -46,7 +46,7 @@ def parameters(module: nn.Module) -> int:
 @pytest.mark.parametrize("name", SMP)
 def test_smp_has_the_same(name: str) -> None:
     theirs = getattr(smp, SMP[name])("resnet18", encoder_weights=None, classes=4).eval()
-    ours = network(name, **({"width": 16} if name == "unet" else {}))
+    ours = network(name)
     assert parameters(ours) == parameters(theirs)
     # PAN's encoder is dilated, and ours dilates otherwise; see the test of atrous encoders.
     copy(theirs.decoder, ours.decoder)
