@@ -65,6 +65,16 @@ def test_filters_agree_with_scikit_image() -> None:
         assert np.corrcoef(ours[inner].ravel(), theirs[inner].ravel())[0, 1] > 0.98
 
 
+def test_filters_are_computed_in_float32_whatever_the_engine() -> None:
+    """In bfloat16 they would be too coarse, and oneDNN would never return."""
+    bank, image = FilterBank(3), torch.rand(1, 3, 64, 96).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        expected = bank(image)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = bank(image)
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
 def test_the_network_computes_what_was_fitted() -> None:
     network = _network(classes=3)
     random = np.random.default_rng(0)

@@ -44,7 +44,18 @@ class FilterBank(nn.Module):
             self.register_buffer(f"wide_{number}", wide.repeat(3 * channels, 1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Images `(N, C, H, W)`, sides multiples of 8, to maps `(N, 7 C, H / stride, W / stride)`."""
+        """Images `(N, C, H, W)`, sides multiples of 8, to maps `(N, 7 C, H / stride, W / stride)`.
+
+        In float32, whatever the engine's precision: small differences of neighbours are what filters are about, and
+        oneDNN 3 never ends making its kernel for such long convolutions of single channels in bfloat16, channels last.
+        """
+        kind = images.device.type
+        if torch.is_autocast_enabled(kind):
+            with torch.autocast(kind, enabled=False):
+                return self._maps(images.float())
+        return self._maps(images)
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
         maps, stride = [], 1
         for number, (wanted, _) in enumerate(LEVELS):
             while stride < wanted:
