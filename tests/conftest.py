@@ -1,5 +1,6 @@
 """What holds for every test: nothing reaches beyond this machine, and nothing depends on who runs it."""
 
+import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -14,6 +15,12 @@ os.environ["MPLBACKEND"] = "Agg"
 # Times vary with the machine, examples must not: a failure is one that everybody sees.
 hypothesis.settings.register_profile("napari-fcn", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("napari-fcn")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of garbage collection, which napari's fixture asks for around every viewer."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -50,7 +50,7 @@ class FilterBank(nn.Module):
         oneDNN 3 never ends making its kernel for such long convolutions of single channels in bfloat16, channels last.
         """
         kind = images.device.type
-        if torch.is_autocast_enabled(kind):
+        if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
             with torch.autocast(kind, enabled=False):
                 return self._maps(images.float())
         return self._maps(images)
