@@ -6,7 +6,7 @@ The file is one of encoder weights too: `--weights FILE` takes its encoder into 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -194,7 +194,8 @@ class Autoencoder:
             raise InputError(f"`classes` must be from 2 to 255. Got {classes}.")
         config = PredictionConfig(**options)
         planes = self._planes(image, axes, channels)
-        engine = choose_engine(config.device)
+        # Values of reduced precision would be seen in the image, where labels hardly change.
+        engine = replace(choose_engine(config.device), precision="float32")
         engine.place(self.network).eval()
         statistics = self.normalization.fit(planes)
         if output in ("code", "draft"):
@@ -203,11 +204,13 @@ class Autoencoder:
             finish = colors if output == "code" else labels
             made = np.empty((3, *planes.spatial_shape), np.float32) if output == "code" else None
             result = np.empty(planes.spatial_shape, np.uint8) if made is None else made
-            yield from self._fill(result, planes, statistics, engine, config, compute, finish)
+            count = len(mapping.bias)
+            yield from self._fill(result, planes, statistics, engine, config, count, compute, finish)
             return result if made is None else np.moveaxis(made, 0, -1)
         whole = np.empty((planes.channels, *planes.spatial_shape), planes.array.dtype if output == "denoised" else "f4")
         finish = partial(in_units, statistics=statistics, output=output)
-        yield from self._fill(whole, planes, statistics, engine, config, self.network, finish)
+        count = planes.channels
+        yield from self._fill(whole, planes, statistics, engine, config, count, self.network, finish)
         return np.moveaxis(whole, 0, planes.axes.index("C")) if "C" in planes.axes else whole[0]
 
     def _make(
@@ -255,32 +258,35 @@ class Autoencoder:
         statistics: Statistics,
         engine: Engine,
         config: PredictionConfig,
+        count: int,
         compute: Callable[[Tensor], Tensor],
         finish: Callable[[Any], npt.NDArray[Any]],
     ) -> Generator[float, None, None]:
-        """Compute maps and put what `finish` makes of their strips into place."""
-        from .inference.maps import map_strips
+        """Compute maps and put what `finish` makes of their parts into place."""
+        from .inference.maps import map_parts
         from .inference.tiles import TileGrid
 
         grid = TileGrid(planes.height, planes.width, config.tile_size or TILE, config.overlap)
         for plane in range(len(planes)):
-            strips = map_strips(
+            parts = map_parts(
                 compute,
                 planes,
                 plane,
+                count=count,
                 normalization=self.normalization,
                 channel_statistics=statistics,
                 grid=grid,
                 engine=engine,
             )
-            for strip in strips:
-                made = finish(strip)
+            for part in parts:
+                made = finish(part)
                 if made.ndim == 2:
-                    planes.plane_of(result, plane)[strip.rows] = made
+                    planes.plane_of(result, plane)[part.rows, part.columns] = made
                 else:
-                    for number, part in enumerate(made):
-                        planes.plane_of(result[number], plane)[strip.rows] = part
-                yield (plane + strip.rows.stop / planes.height) / len(planes)
+                    for number, its in enumerate(made):
+                        planes.plane_of(result[number], plane)[part.rows, part.columns] = its
+                if part.columns.stop == planes.width:
+                    yield (plane + part.rows.stop / planes.height) / len(planes)
 
     def _planes(self, image: Any, axes: str | None, channels: tuple[int, ...] | None) -> Planes:
         if not hasattr(image, "dtype"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_fcn.inference import choose
+from napari_fcn.inference import choose, predictor
 from napari_fcn.inference.engine import Engine
 from napari_fcn.inference.fold import folded
 from napari_fcn.inference.footprint import bytes_per_pixel, largest_tile
@@ -59,6 +59,34 @@ def test_the_fastest_that_agrees_is_taken_and_remembered(measured, monkeypatch) 
     monkeypatch.setattr(choose, "possible_ways", lambda engine: ["float32", "contiguous"])
     assert choose.choose_way(NETWORK, 1, ENGINE, sample) == "float32"
     assert len(measured) == 10
+
+
+def test_a_busy_machine_does_not_decide() -> None:
+    """One of two times is ten times as long as on an idle machine; the shortest ones agree, and no more are taken."""
+    busy = iter([1.0, 0.1, 0.9, 0.105, 0.1])
+    assert choose._seconds(lambda: next(busy), 0.2) == 0.1
+    assert list(busy) == [0.1]
+    hopeless = iter([1.0, 0.5, 0.1])
+    assert choose._seconds(lambda: next(hopeless), 0.2) == 0.5
+    never = iter([8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.1])
+    assert choose._seconds(lambda: next(never), 9) == 0.25
+
+
+ALL = ["float32", "contiguous", "bfloat16", "openvino"]
+
+
+@pytest.mark.parametrize(("pixels", "measured"), [(900, []), (1200, [["float32", "bfloat16"]]), (4100, [ALL])])
+def test_small_images_are_not_worth_measuring(monkeypatch, pixels: int, measured: list[list[str]]) -> None:
+    given = []
+
+    def choosing(network, channels, engine, sample, ways):
+        given.append(ways)
+        return "float32"
+
+    monkeypatch.setattr(predictor, "possible_ways", lambda engine: ALL)
+    monkeypatch.setattr(predictor, "choose_way", choosing)
+    small_segmenter().predictor(np.zeros((pixels, pixels), np.uint8), "YX", device="cpu")
+    assert given == measured
 
 
 def test_a_damaged_or_unwritable_memory_is_no_obstacle(measured, monkeypatch, tmp_path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_fcn.inference.tiles import TileGrid, blending_profile, starts
+from napari_fcn.inference.tiles import TileGrid, blending_profile, fitting_tile, starts
 
 sizes = st.integers(1, 3000)
 tiles = st.integers(64, 512)
@@ -22,6 +22,17 @@ def test_tiles_cover_and_overlap(length: int, tile: int, overlap: int) -> None:
     assert all(end - start >= overlap for end, start in zip(ends, first[1:], strict=False))
     fewest = 1 if length <= tile else -(-(length - overlap) // (tile - overlap))
     assert len(first) == fewest
+
+
+@given(st.integers(1, 60_000), st.integers(8, 64).map(lambda count: 32 * count), st.integers(0, 64))
+def test_a_fitting_tile_costs_little_more_than_the_overlap(length: int, largest: int, overlap: int) -> None:
+    side = fitting_tile(length, largest, overlap)
+    assert side <= largest
+    assert side % 32 == 0
+    count = len(starts(length, side, overlap))
+    fewest = len(starts(length, largest, overlap))
+    assert fewest <= count <= fewest + 2
+    assert count * side < length + (count - 1) * overlap + 32 * count
 
 
 @given(sizes, sizes, tiles, st.integers(0, 32))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from ..options import option
 from .filter import LabelFilter, Scene, filter_class
 from .regions import values_of
 
-__all__ = ["Watershed", "parted"]
+__all__ = ["Watershed", "instances", "parted"]
 
 
 @filter_class("watershed", summary="number the objects, and part those that touch at their waists")
@@ -37,20 +37,57 @@ class Watershed(LabelFilter):
 
     def labels(self, labels: npt.NDArray[Any], scene: Scene) -> npt.NDArray[Any]:
         """Numbered objects, int32, class by class; kept pixels become 0, which no object is."""
-        result = np.zeros(labels.shape, np.int32)
-        total = 0
-        for value in values_of(labels, self.values, scene):
-            inside = labels == value
-            if scene.kept is not None:
-                inside &= ~scene.kept
-            objects = parted(inside, self.depth)
-            sizes = np.bincount(objects.ravel())
-            stays = sizes >= self.size
-            stays[0] = False
-            renumbered = np.where(stays, total + np.cumsum(stays), 0).astype(np.int32)
-            result += renumbered[objects]
-            total += int(stays.sum())
-        return result
+        masks = (labels == value for value in values_of(labels, self.values, scene))
+        if scene.kept is not None:
+            masks = (mask & ~scene.kept for mask in masks)
+        return _numbered(labels.shape, masks, self.depth, size=self.size)
+
+
+def instances(
+    labels: npt.NDArray[Any], values: Sequence[int], *, depth: float = 1.0, spacing: Sequence[float] | None = None
+) -> npt.NDArray[np.int32]:
+    """Number the objects, class by class, as `Watershed` does, in planes or volumes.
+
+    Parameters
+    ----------
+    labels : integers `(Y, X)` or `(Z, Y, X)`.
+    values : label values whose pixels are objects.
+    depth : how much narrower a waist must be to part an object, in units of `spacing`.
+    spacing : pixel sides along each axis; 1 when None.
+
+    Returns
+    -------
+    array
+        int32 in the shape of `labels`: 1 and up for objects, 0 elsewhere.
+
+    Examples
+    --------
+    >>> instances(np.array([[1, 1, 0, 1, 0, 2]]), values=(1, 2)).tolist()
+    [[1, 1, 0, 2, 0, 3]]
+    """
+    return _numbered(labels.shape, (labels == value for value in values), depth, spacing=spacing)
+
+
+def _numbered(
+    shape: tuple[int, ...],
+    masks: Iterable[npt.NDArray[np.bool_]],
+    depth: float,
+    *,
+    spacing: Sequence[float] | None = None,
+    size: int = 1,
+) -> npt.NDArray[np.int32]:
+    """The objects of masks that share no pixel, numbered from mask to mask; those below `size` pixels are left out."""
+    result = np.zeros(shape, np.int32)
+    total = 0
+    for inside in masks:
+        if not inside.any():
+            continue
+        objects = parted(inside, depth, spacing)
+        stays = np.bincount(objects.ravel()) >= size
+        stays[0] = False
+        result += np.where(stays, total + np.cumsum(stays), 0).astype(np.int32)[objects]
+        total += int(stays.sum())
+    return result
 
 
 def parted(

@@ -1,7 +1,6 @@
-"""Doing two things at once, of which one waits for the disk: reading ahead, and writing behind.
+"""Doing several things at once: reading and computing ahead, and writing behind.
 
-One thread each, and never more than a few pieces of work under way, so that memory is bounded. What is raised there is
-raised here.
+Never more than a few pieces of work are under way, so that memory is bounded. What is raised there is raised here.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ __all__ = ["Behind", "ahead"]
 T = TypeVar("T")
 
 
-def ahead(calls: Iterable[Callable[[], T]], depth: int) -> Generator[T, None, None]:
-    """The calls' results in their order, computed in a thread that is at most `depth` calls ahead.
+def ahead(calls: Iterable[Callable[[], T]], depth: int, threads: int = 1) -> Generator[T, None, None]:
+    """The calls' results in their order, computed in threads that are at most `depth` calls ahead.
 
-    Closing the generator waits for the call that runs, and makes no further one.
+    Closing the generator waits for the calls that run, and makes no further one.
 
     Examples
     --------
@@ -29,12 +28,12 @@ def ahead(calls: Iterable[Callable[[], T]], depth: int) -> Generator[T, None, No
     [1, 2]
     """
     rest = iter(calls)
-    with ThreadPoolExecutor(1, "reader") as thread:
-        waiting = deque(thread.submit(call) for call in islice(rest, depth))
+    with ThreadPoolExecutor(threads, "ahead") as pool:
+        waiting = deque(pool.submit(call) for call in islice(rest, depth))
         try:
             while waiting:
                 result = waiting.popleft().result()
-                waiting.extend(thread.submit(call) for call in islice(rest, 1))
+                waiting.extend(pool.submit(call) for call in islice(rest, 1))
                 yield result
                 del result
         finally:

@@ -4,13 +4,14 @@ Recording a graph follows one image through the network, and whatever depends on
 stays as it was. Each size has its graph, which also lets OpenVINO plan its memory and join operations: for tiles of
 1056 pixels it needs less than half the memory, and a third less time, than with one graph for all sizes. Most networks
 need not be recorded at that size: what was recorded from a small image is given the size of the tiles, once it is seen
-to be right for another size.
+to be right for another size. Such a graph is kept on the disk too: recording it takes two seconds, reading it a moment.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import sys
+import threading
 import warnings
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,9 @@ import torch
 from ..errors import MissingExtraError
 from ..models.enlarged import use_transposed
 from .fold import folded
-from .memory import give_back
+from .memory import give_back, trim
+from .remembered import keep_graph, known_graph
+from .ways import streams_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -65,28 +68,39 @@ class OpenvinoLogits:
                 "pip install 'napari-fcn[openvino]'."
             )
         self._network, self._channels, self._precision = network, channels, precision
-        self._requests: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        self._compiled: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        self._lock = threading.Lock()
+        self._own = threading.local()
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Compute one image after the other: on a CPU, several at once are no faster."""
+        """Compute one image after the other; several threads may do so at once, for which there are streams.
+
+        The logits of a single image are where OpenVINO has them: good until the next call of the same thread.
+        """
         request = self._request(images.shape[-2], images.shape[-1])
         found = []
         for image in images:
             values = np.ascontiguousarray(image.numpy()[None])
-            found.append(torch.from_numpy(request.infer({0: values}, share_inputs=True)[0].copy()))
+            logits = torch.from_numpy(request.infer({0: values}, share_inputs=True, share_outputs=True)[0])
+            found.append(logits if len(images) == 1 else logits.clone())
         return torch.cat(found) if len(found) > 1 else found[0]
 
     def _request(self, height: int, width: int) -> Any:
+        """The thread's own request for images of a size."""
         size = height, width
-        if size not in self._requests:
-            while len(self._requests) >= KEPT:
-                self._requests.popitem(last=False)
-            self._requests[size] = self._compiled(*size).create_infer_request()
-            give_back()
-        self._requests.move_to_end(size)
-        return self._requests[size]
+        with self._lock:
+            if size not in self._compiled:
+                while len(self._compiled) >= KEPT:
+                    self._compiled.popitem(last=False)
+                self._compiled[size] = self._compile_for(*size)
+                trim()
+            self._compiled.move_to_end(size)
+            compiled = self._compiled[size]
+        if getattr(self._own, "compiled", None) is not compiled:
+            self._own.compiled, self._own.request = compiled, compiled.create_infer_request()
+        return self._own.request
 
-    def _compiled(self, height: int, width: int) -> Any:
+    def _compile_for(self, height: int, width: int) -> Any:
         stride = int(getattr(self._network, "stride", 32))
         smallest = max(int(getattr(self._network, "smallest_size", 1)), RECORDED[0] * stride)
         if height % stride == width % stride == 0 and min(height, width) >= smallest == RECORDED[0] * stride:
@@ -99,12 +113,17 @@ class OpenvinoLogits:
         """A graph that may be given any size of whole strides; None where it is right for one size only."""
         from .choose import fingerprint
 
-        key = f"{fingerprint(self._network)}:{self._channels}"
-        if key not in _general_graphs:
+        name = f"{fingerprint(self._network)}-{self._channels}"
+        if name not in _general_graphs:
             while len(_general_graphs) >= KEPT:
                 _general_graphs.popitem(last=False)
-            _general_graphs[key] = self._tried(stride)
-        return _general_graphs[key]
+            model = known_graph(_openvino(), name)
+            if model is None:
+                model = self._tried(stride)
+                if model is not None:
+                    keep_graph(_openvino(), name, model)
+            _general_graphs[name] = model
+        return _general_graphs[name]
 
     def _tried(self, stride: int) -> Any:
         network = self._quick()
@@ -131,7 +150,10 @@ class OpenvinoLogits:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # about sizes that the graph takes for constants, as it may
             graph = torch.jit.trace(network, torch.zeros(shape), check_trace=False)  # type: ignore[no-untyped-call]
-            return openvino.convert_model(graph, input=[openvino.PartialShape(known)])
+            model = openvino.convert_model(graph, input=[openvino.PartialShape(known)])
+        del graph, network
+        give_back()
+        return model
 
     def _sized(self, model: Any, height: int, width: int) -> Any:
         model = model.clone()
@@ -140,7 +162,8 @@ class OpenvinoLogits:
 
     def _compile(self, model: Any, precision: str) -> Any:
         settings = {
-            "PERFORMANCE_HINT": "LATENCY",
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "NUM_STREAMS": streams_of("openvino"),
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }

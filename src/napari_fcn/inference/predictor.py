@@ -20,10 +20,10 @@ from ..io.pieces import Frame, Sink
 from .ahead import Behind
 from .choose import choose_way, fingerprint
 from .engine import choose_engine
-from .memory import give_back, trim
+from .memory import trim
 from .predict import Region, most_likely, predict_window, uncertainty
 from .tiles import TileGrid, fitting_tile
-from .ways import make_forward, possible_ways
+from .ways import make_forward, possible_ways, streams_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,10 +34,13 @@ BUDGET = 500e6
 """Bytes for the tiles and strips under way, when nobody says how many and twice as much is free."""
 SMALL = 512
 """Planes up to this size are one tile."""
-WORTH_MEASURING = 16_000_000
-"""Pixels from which on it pays to find the fastest engine."""
+WORTH_TRYING, WORTH_MEASURING = 1_000_000, 16_000_000
+"""Pixels from which on it pays to time the ways that are made in no time, and from which on all of them."""
+SOON_MEASURED = ("float32", "bfloat16")
 LARGEST_BATCH = 16
 WRITE_BEHIND = 2
+OPENVINO_SHARE = 0.5
+"""Of the memory for features: it joins operations (usual U-Net: 200 instead of 425 bytes a pixel)."""
 PER_TILE, PER_COLUMN = 40, 768
 """Bytes for each class and pixel of a tile, and for each pixel column of the image, that a run needs beside features:
 tiles on their way, rows that tiles share, chunks that are not complete."""
@@ -90,8 +93,8 @@ class Predictor:
         self.frame = Frame(planes.spatial_shape, planes.spatial_axes)
         if plan is None:
             self.statistics = normalization.fit(planes)
-            self.grid, self.batch = self._choose_tiles()
             self.way = self._choose_way()
+            self.grid, self.batch = self._choose_tiles()
         else:
             self.statistics = Statistics(*(np.array(plan[name], np.float64) for name in ("mean", "std")))
             self.grid, self.batch, self.way = TileGrid(**plan["grid"]), int(plan["batch"]), str(plan["way"])
@@ -132,6 +135,7 @@ class Predictor:
             rows=rows,
             columns=columns,
             batch=self.batch,
+            streams=streams_of(self.way),
         )
 
     def regions(self, first: Window | None = None) -> Iterator[Region]:
@@ -232,8 +236,10 @@ class Predictor:
 
             budget = config.memory * 1e6 if config.memory else self._usual_budget()
             budget -= (PER_COLUMN + 4 * len(self.classes) * config.overlap) * planes.width
-            per_pixel = bytes_per_pixel(self.network, planes.channels) + PER_TILE * len(self.classes)
-            give_back()
+            per_pixel = bytes_per_pixel(self.network, planes.channels)
+            per_pixel *= streams_of(self.way) * (OPENVINO_SHARE if self.way.startswith("openvino") else 1)
+            per_pixel += PER_TILE * len(self.classes)
+            trim()
             if config.tile_size is None:
                 tile_height = tile_width = max(largest_tile(per_pixel, budget), 2 * config.overlap)
             if accelerated:
@@ -264,11 +270,13 @@ class Predictor:
     def _choose_way(self) -> str:
         if self.config.engine != "auto":
             return self.config.engine
-        ways = possible_ways(self.engine)
         pixels = len(self.planes) * self.planes.height * self.planes.width
-        if "bfloat16" not in ways and pixels < WORTH_MEASURING:
+        if pixels < WORTH_TRYING:
             return "float32"
-        return choose_way(self.network, self.planes.channels, self.engine, self._sample)
+        ways = possible_ways(self.engine)
+        if pixels < WORTH_MEASURING:
+            ways = [way for way in ways if way in SOON_MEASURED]
+        return choose_way(self.network, self.planes.channels, self.engine, self._sample, ways)
 
     def _sample(self) -> npt.NDArray[np.float32]:
         """A standardised window from the middle of the image."""

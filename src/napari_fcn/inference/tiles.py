@@ -42,7 +42,9 @@ def starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
 
 
 def fitting_tile(length: int, largest: int, overlap: int) -> int:
-    """The side of as few tiles as possible that cover `length` with little more than `overlap` pixels in common.
+    """The side of tiles that cover `length` with little more than `overlap` pixels in common, and few pixels in all.
+
+    As few tiles as possible, or one or two more of them where sides of whole multiples then fit better.
 
     Parameters
     ----------
@@ -51,12 +53,15 @@ def fitting_tile(length: int, largest: int, overlap: int) -> int:
 
     Examples
     --------
-    >>> fitting_tile(4096, 1100, 64), fitting_tile(300, 1024, 64)
-    (1088, 320)
+    >>> fitting_tile(4096, 1100, 64), fitting_tile(4096, 928, 64), fitting_tile(300, 1024, 64)
+    (1088, 736, 320)
     """
-    count = 1 if length <= largest else -(-(length - overlap) // (largest - overlap))
-    exact = -(-(length + (count - 1) * overlap) // count)
-    return min(-(-exact // MULTIPLE) * MULTIPLE, max(largest, MULTIPLE))
+    fewest = 1 if length <= largest else -(-(length - overlap) // (largest - overlap))
+    sides = {}
+    for count in range(fewest, fewest + (3 if fewest > 1 else 1)):
+        exact = -(-(length + (count - 1) * overlap) // count)
+        sides[count] = min(-(-exact // MULTIPLE) * MULTIPLE, max(largest, MULTIPLE))
+    return sides[min(sides, key=lambda count: (count * sides[count], count))]
 
 
 def blending_profile(tile: int, blending: str = "gaussian", overlap: int | None = None) -> npt.NDArray[np.float64]:

@@ -35,9 +35,10 @@ def averaged(predict: Callable[[Tensor], Tensor], images: Tensor, variants: str)
 
     total: Tensor | None = None
     for turn, mirror in _TURNS[variants]:
-        varied = torch.rot90(images, turn, (2, 3))
+        varied = torch.rot90(images, turn, (2, 3)) if turn else images  # it copies, also by nothing
         found = predict(varied.flip(3) if mirror else varied)
-        back = torch.rot90(found.flip(3) if mirror else found, -turn, (2, 3))
+        back = found.flip(3) if mirror else found
+        back = torch.rot90(back, -turn, (2, 3)) if turn else back
         total = back if total is None else total + back
     if total is None:
         raise ValueError(f"There is no variant in {variants!r}.")

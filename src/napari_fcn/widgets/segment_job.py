@@ -157,7 +157,7 @@ class SegmentJob:
 
     def _instances(self, labels: Array, axes: str, spacing: tuple[float, ...]) -> npt.NDArray[np.int32]:
         """Numbered objects of every class but 0: of each volume as a whole, of each frame by itself."""
-        from ..inference.instances import instances
+        from ..imaging.objects import instances
 
         values = [entry.value for entry in self.segmenter.classes if entry.value != 0]
         found = np.zeros(labels.shape, np.int32)

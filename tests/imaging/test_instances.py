@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_fcn.inference.instances import instances
+from napari_fcn.imaging.objects import instances
 
 
 def disc(shape: tuple[int, ...], centre: tuple[float, ...], radius: float) -> np.ndarray:
