@@ -17,6 +17,8 @@ __all__ = ["PixelDecoder", "PixelNetwork", "PixelWeights"]
 
 LIMIT = 4.0
 """Features are cut off at so many deviations from their mean."""
+STRIP = 64
+"""Rows at full size that are judged at once where time counts: some megabytes, which the processor keeps near."""
 
 
 @dataclass(frozen=True)
@@ -97,28 +99,36 @@ class PixelDecoder(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """Maps, fine and coarse, to `(N, hidden + K, H, W)`."""
-        total = self.units_bias.new_zeros(
-            0
-        )  # nothing yet; then scores, and from the coarsest filters on units before them
-        for stride in sorted(set(self.strides), reverse=True):
-            while total.numel() and total.shape[-1] < maps[0].shape[-1] // stride:
-                total = functional.interpolate(total, scale_factor=2.0, mode="bilinear", align_corners=False)
-            own = [number for number, other in enumerate(self.strides) if other == stride]
-            for number in own:
-                if number >= self.filters:
-                    scores = self.score_layer(number)(self.clips[number](maps[number]))
-                    total = self._plus_scores(total, scores) if total.numel() else scores
-            filters = [number for number in own if number < self.filters]
-            if filters:
-                bias = torch.cat([self.units_bias, self.scores_bias]) if stride == 1 else None
-                found = self._filtered(maps, filters, bias)
-                if not total.numel():
-                    total = found
-                elif total.shape[1] == found.shape[1]:
-                    total = found.add_(total)
-                else:
-                    total = self._plus_scores(found, total)
-        return torch.maximum(total, self.get_buffer("least"))
+        return self.finish(maps, self.coarse(maps))
+
+    def coarse(self, maps: list[Tensor]) -> Tensor:
+        """What all maps but those at full size give: `(N, hidden + K, H / 2, W / 2)`."""
+        total = self.units_bias.new_zeros(0)  # nothing yet; then scores, and from the coarsest filters on units too
+        for stride in sorted({stride for stride in self.strides if stride > 1}, reverse=True):
+            total = self._plus_maps(total, maps, stride)
+        return total
+
+    def finish(self, maps: list[Tensor], coarse: Tensor) -> Tensor:
+        """Add the maps at full size to what the coarse ones gave, which is enlarged if it is not yet."""
+        return torch.maximum(self._plus_maps(coarse, maps, 1), self.get_buffer("least"))
+
+    def _plus_maps(self, total: Tensor, maps: list[Tensor], stride: int) -> Tensor:
+        """The maps of one stride on what the coarser ones gave, enlarged."""
+        while total.numel() and total.shape[-1] < maps[0].shape[-1] // stride:
+            total = functional.interpolate(total, scale_factor=2.0, mode="bilinear", align_corners=False)
+        own = [number for number, other in enumerate(self.strides) if other == stride]
+        for number in own:
+            if number >= self.filters:
+                scores = self.score_layer(number)(self.clips[number](maps[number]))
+                total = self._plus_scores(total, scores) if total.numel() else scores
+        filters = [number for number in own if number < self.filters]
+        if not filters:
+            return total
+        bias = torch.cat([self.units_bias, self.scores_bias]) if stride == 1 else None
+        found = self._filtered(maps, filters, bias)
+        if not total.numel():
+            return found
+        return found.add_(total) if total.shape[1] == found.shape[1] else self._plus_scores(found, total)
 
     def _filtered(self, maps: list[Tensor], numbers: list[int], bias: Tensor | None) -> Tensor:
         """Units and scores of filter maps of one stride, by one convolution."""
@@ -199,7 +209,7 @@ class PixelNetwork(Network):
         cast(Tensor, head.output.bias).copy_(fitted.output_bias / 2)
 
     def judge_part(self, maps: Sequence[Tensor], rows: slice, columns: slice) -> Tensor:
-        """Logits `(N, K, h, w)` of a part of images whose maps are known; only what it needs is computed.
+        """Logits `(N, K, h, w)` of a part of images whose maps are known; only what it needs is computed, in strips.
 
         At its edges they may differ a little from those of the whole images, where maps are enlarged.
         """
@@ -213,7 +223,20 @@ class PixelNetwork(Network):
             parts.append(one[..., first[0] * times : last[0] * times, first[1] * times : last[1] * times])
         top, left = (part.start - coarsest * start for part, start in zip((rows, columns), first, strict=True))
         height, width = (part.stop - part.start for part in (rows, columns))
-        return self.judge(self.decoder(parts))[..., top : top + height, left : left + width]
+        coarse, found = self.decoder.coarse(parts), []
+        for start in range(0, parts[0].shape[-2], STRIP):
+            stop = min(start + STRIP, parts[0].shape[-2])
+            # One row more on each side to interpolate from.
+            above = 1 if start else 0
+            around = coarse[..., start // 2 - above : stop // 2 + 1, :]
+            large = functional.interpolate(around, scale_factor=2.0, mode="bilinear", align_corners=False)
+            large = large[..., 2 * above : 2 * above + stop - start, :]
+            strips = [
+                one[..., start:stop, :] if stride == 1 else one
+                for one, stride in zip(parts, self.decoder.strides, strict=True)
+            ]
+            found.append(self.judge(self.decoder.finish(strips, large)))
+        return torch.cat(found, -2)[..., top : top + height, left : left + width]
 
     def look_up(self, maps: Sequence[Tensor], rows: Tensor, columns: Tensor) -> Tensor:
         """What maps of one image hold at pixels `(M,)`, interpolated: `(M, F)`, the maps side by side."""

@@ -165,9 +165,10 @@ class LivePixels:
             maps = self._store.maps(self._network, self.engine, values)
             inside = _shifted(rows, place.seen_rows.start), _shifted(columns, place.seen_columns.start)
             own = _shifted(rows, window.rows.start), _shifted(columns, window.columns.start)
-            with torch.inference_mode(), self.engine.autocast():
+            # Maps are kept in float32; to shorten them for every look would take longer than it saves.
+            with torch.inference_mode():
                 logits = self._network.judge_part(maps, *inside)
-                probabilities[:, *own] = logits.float().softmax(1)[0].cpu().numpy()
+                probabilities[:, *own] = logits.softmax(1)[0].cpu().numpy()
             if missing is not None:
                 gone[own] = missing[inside]
         indices = probabilities.argmax(0)
