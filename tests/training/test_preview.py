@@ -46,7 +46,8 @@ def test_a_window_has_the_labels_of_the_painted_values() -> None:
     assert (whole.labels == training.segmenter().predict(IMAGE, "ZYX")[0]).mean() > 0.999
 
 
-def test_previews_take_their_share_of_the_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("showing", [0.0, 0.1])
+def test_previews_take_their_share_of_the_time_and_no_more(monkeypatch: pytest.MonkeyPatch, showing: float) -> None:
     clock = [100.0]
     monkeypatch.setattr(preview.time, "perf_counter", lambda: clock[0])
     previewer = Previewer(cast(Any, None), [IMAGE], "ZYX")  # its network is not asked
@@ -65,8 +66,8 @@ def test_previews_take_their_share_of_the_time_and_no_more(monkeypatch: pytest.M
     while clock[0] < 400:
         clock[0] += 0.3  # a step
         before = clock[0]
-        if previewer.turn(whole):
-            spent += clock[0] - before
+        if previewer.turn(whole, showing * len(when)):
+            spent += clock[0] - before + showing
             when.append(before)
     assert 0.8 * preview.SHARE < spent / 300 < 1.3 * preview.SHARE
     assert np.diff(when).mean() < 2 * preview.EVERY

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Preview", "Previewer", "Window", "middle"]
 
-SHARE = 0.07
-"""Part of the time since the first step that previews may take."""
+SHARE = 0.04
+"""Part of the time since the first step that previews may take, with what it takes to show them."""
 EVERY = 4.0
 """Seconds between two previews, at least."""
 MARGIN = 32
@@ -76,12 +76,18 @@ class Previewer:
         self._spent = 0.0
         self._cost = 0.0
 
-    def turn(self, window: Window | None) -> Preview | None:
-        """Take a turn after a step: segment the window, or the middle of it, if that is due; else None."""
+    def turn(self, window: Window | None, showing: float = 0.0) -> Preview | None:
+        """Take a turn after a step: segment the window, or the middle of it, if that is due; else None.
+
+        Parameters
+        ----------
+        window : what is seen; None for nothing.
+        showing : seconds that it has taken so far to show previews, which keeps training waiting too.
+        """
         now = time.perf_counter()
         if self._begin is None:
             self._begin = now
-        if window is None or now - self._last < EVERY or self._spent > SHARE * (now - self._begin):
+        if window is None or now - self._last < EVERY or self._spent + showing > SHARE * (now - self._begin):
             return None
         preview = self.segment(self._affordable(window))
         if preview is not None:

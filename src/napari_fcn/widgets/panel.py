@@ -243,8 +243,12 @@ class Panel(Container[Widget]):
         if self._gone:
             return
         # Never a bar that moves by itself: each of its pictures draws the whole window, and keeps the work waiting.
-        self._bar.native.setRange(0, 1000)
-        self._bar.native.setValue(round(1000 * (progress.fraction or 0)))
+        # Nor one that draws itself at once, as it would here: bar, text and curves are to be one picture.
+        bar = self._bar.native
+        bar.setUpdatesEnabled(False)
+        bar.setRange(0, 1000)
+        bar.setValue(round(1000 * (progress.fraction or 0)))
+        bar.setUpdatesEnabled(True)
         stopping = self._worker is not None and self._worker.stop.is_set()
         self._text.value = progress.text if not stopping else "Stopping after this step…"
         if progress.detail is not None:
@@ -328,7 +332,6 @@ class Panel(Container[Widget]):
         self._docked = parent is not None
 
     def _forget_widgets(self) -> None:
-        self._gone = True
         self._gone = True
         if self._worker is not None:
             self._worker.quit()

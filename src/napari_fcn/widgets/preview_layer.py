@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -32,6 +33,10 @@ class PreviewLayer:
     ----------
     viewer, name : where it is shown, and what it is called.
     doubt : whether a layer of what is unsure goes with it, hidden at first.
+
+    Attributes
+    ----------
+    seconds : that it has taken so far to show previews.
     """
 
     def __init__(self, viewer: Viewer, name: str = NAME, *, doubt: bool = False) -> None:
@@ -41,6 +46,8 @@ class PreviewLayer:
         self._doubt: Image | None = None
         self._layer: Labels | None = None
         self._shown: Preview | None = None
+        self._colormap: Any = None
+        self.seconds = 0.0
 
     @property
     def wanted(self) -> bool:
@@ -52,6 +59,11 @@ class PreviewLayer:
         if preview is self._shown or not self.wanted:
             return
         self._shown = preview
+        begin = time.perf_counter()
+        self._draw(preview, image, axes, style)
+        self.seconds += time.perf_counter() - begin
+
+    def _draw(self, preview: Preview, image: Image, axes: str, style: dict[str, Any]) -> None:
         window = preview.window
         sides = {"Y": window.rows.start, "X": window.columns.start}
         walked = iter(window.index)
@@ -60,14 +72,18 @@ class PreviewLayer:
         geometry = layers.window_geometry(layers.geometry(image, axes), start)
         data = preview.labels if spatial.index("Y") < spatial.index("X") else preview.labels.T
         data = data.reshape([data.shape["YX".index(axis)] if axis in "YX" else 1 for axis in spatial])
-        if self._layer is None:
+        known, self._colormap = self._colormap, style.get("colormap")
+        layer = self._layer
+        if layer is None:
             made = Labels(data, name=self._name, opacity=OPACITY, **geometry, **style)
             self._layer = self._add(made, image, {"preview": True})
             return
-        # Both change before anything is drawn.
-        self._layer.data = data
-        self._layer.translate = geometry["translate"]
-        self._layer.colormap = style.get("colormap", self._layer.colormap)
+        # All changes before anything is drawn; place and colours take long, and mostly are what they were.
+        layer.data = data
+        if not np.array_equal(layer.translate, geometry["translate"]):
+            layer.translate = geometry["translate"]
+        if self._colormap is not known and self._colormap is not None:
+            layer.colormap = self._colormap
 
     def show_doubt(self, doubt: np.ndarray[Any, Any]) -> None:
         """Show what is unsure in the window that was shown last, `(h, w)` in rows and columns."""

@@ -218,7 +218,9 @@ class Train(TrainForm):
             return
         image, labels = self._learnt[preview.window.image]
         self._preview_layer.show(preview, image, self._axes_of(image), {"colormap": labels.colormap})
-        if isinstance(detail, Talk) and detail.doubt is not None:
+        if isinstance(detail, Live):
+            detail.showing = self._preview_layer.seconds
+        elif detail.doubt is not None:
             self._preview_layer.show_doubt(detail.doubt)
 
     def _look(self) -> None:

@@ -51,12 +51,14 @@ class Live:
     history : the curves; grows.
     window : what is to be previewed, as `training.preview.Window`; set by the window's thread, None for nothing.
     preview : the newest one; set by the training's thread.
+    showing : seconds that the window has taken to show previews; set by its thread.
     colors : of the classes, by name.
     """
 
     history: History = field(default_factory=History)
     window: tuple[int, tuple[int, ...], slice, slice] | None = None
     preview: Preview | None = None
+    showing: float = 0.0
     colors: Mapping[str, str] | None = None
 
 
@@ -129,7 +131,7 @@ class TrainingJob:
                 live.history.add(event)
                 if isinstance(event, events.Step) and not stop.is_set():
                     seen = live.window
-                    live.preview = previewer.turn(Window(*seen) if seen else None) or live.preview
+                    live.preview = previewer.turn(Window(*seen) if seen else None, live.showing) or live.preview
                 yield Progress(moment.fraction, moment.text, live)
                 if stop.is_set():
                     break
