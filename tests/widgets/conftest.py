@@ -7,6 +7,7 @@ from typing import Any
 import napari
 import numpy as np
 import pytest
+import segmentation_models_pytorch  # noqa: F401 (now, so that garbage collection leaves it and torch out)
 from napari.utils.notifications import notification_manager
 
 from napari_fcn.data import ClassTable, LabelClass
