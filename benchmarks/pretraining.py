@@ -33,6 +33,8 @@ CHANNELS = {"water_12band": tuple(range(7))}
 AUGMENT = {"water_12band": "satellite"}
 PRETRAINING_RATE = 0.002
 """Twice the usual rate: there is no lack of images to learn from."""
+ADAPTING = 0.1
+"""Part of that rate for an encoder that comes from ImageNet: at the whole rate it forgets more of the photographs."""
 
 
 def load(folder: Path, split: str) -> tuple[list[Any], list[Any]]:
@@ -46,7 +48,8 @@ def load(folder: Path, split: str) -> tuple[list[Any], list[Any]]:
 def pretrained(folder: Path, start: str, images: list[Any], arguments: argparse.Namespace, results: Results) -> Path:
     """The file of an autoencoder that learnt from all images; made once."""
     before, _, kind = start.rpartition("+")
-    name = f"{folder.name}-{start}-{arguments.depth}-{arguments.pretrain_steps}.safetensors"
+    encoder_rate = ADAPTING if before else 1.0
+    name = f"{folder.name}-{start}-{encoder_rate:g}-{arguments.depth}-{arguments.pretrain_steps}.safetensors"
     file = arguments.output.with_suffix("") / name
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -59,6 +62,7 @@ def pretrained(folder: Path, start: str, images: list[Any], arguments: argparse.
             channels=CHANNELS.get(folder.name),
             steps=arguments.pretrain_steps,
             rate=PRETRAINING_RATE,
+            encoder_rate=encoder_rate,
             batch_size=arguments.batch_size,
             patch_size=arguments.patch_size,
             depth=arguments.depth,

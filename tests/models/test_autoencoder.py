@@ -35,7 +35,8 @@ def test_unpooling_puts_each_value_where_the_encoder_found_its_maximum(encoder: 
     features = made.features(torch.rand(2, 2, 64, 64))
     indices = made.decoder.indices(features)
     assert len(indices) == depth
-    assert made(torch.rand(1, 2, 33, 20)).shape == (1, 2, 33, 20)
+    for size in ((33, 20), (1, 1)):
+        assert made(torch.rand(1, 2, *size)).shape == (1, 2, *size)
     for level in range(depth):
         pooled, expected = nn.functional.max_pool2d(features[level], 2, return_indices=True)
         assert torch.equal(indices[level], expected)
@@ -46,6 +47,12 @@ def test_unpooling_puts_each_value_where_the_encoder_found_its_maximum(encoder: 
         assert torch.equal(put_back, same)
         assert torch.equal(put_back[put_back != 0], features[level][put_back != 0])
         assert int((put_back != 0).sum()) <= pooled.numel()
+
+
+def test_attention_that_takes_many_places_together_sees_small_images_too() -> None:
+    made = network(encoder="mit_b0", depth=3)
+    with torch.inference_mode():
+        assert made(torch.rand(1, 2, 5, 37)).shape == (1, 2, 5, 37)
 
 
 def test_vgg_has_the_same_tensors_with_and_without_indices() -> None:

@@ -73,6 +73,21 @@ def test_outputs_of_colours_and_slices_lie_on_the_image(
         assert layer.data.shape[: image.ndim] == image.data.shape[: image.ndim]
 
 
+@pytest.mark.parametrize(("dtype", "brightest"), [(np.float32, 1), (np.uint8, 255), (np.uint16, 65535)])
+def test_colours_come_back_in_the_images_own_range(
+    viewer: napari.Viewer, widget: Autoencoder, dtype: type, brightest: int
+) -> None:
+    image = viewer.add_image((picture(40, 48, 3) / 255 * brightest).astype(dtype), name="cells", rgb=True)
+    widget(image=image, kind="denoising", **QUICK)
+    widget.wait(300)
+    for output in ("reconstruction", "denoised"):
+        widget.show_output(output)
+        made = widget.wait(300).data
+        assert made.dtype == dtype
+        assert 0 <= made.min() <= made.max() <= brightest
+        assert made.mean() == pytest.approx(brightest / 2, rel=0.2)
+
+
 def test_settings_are_those_of_the_kind(widget: Autoencoder) -> None:
     widget.native.show()
     for kind in autoencoder_kinds:

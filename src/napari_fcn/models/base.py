@@ -34,7 +34,7 @@ class Network(nn.Module):
     decoder : that list to one feature map.
     head : the feature map to logits `(N, K, H, W)` at the padded input's size.
     stride : both sides of the encoder's input are padded to a multiple of this.
-    smallest_size : and to this at least.
+    smallest_size : and to this at least, or to the encoder's own `smallest_size` where that is more.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Network(nn.Module):
         self.decoder = decoder
         self.head = head
         self.stride = stride
-        self.smallest_size = smallest_size
+        self.smallest_size = max(smallest_size, int(getattr(encoder, "smallest_size", 1)))
         self.dropout = 0.0
         self._frozen: list[nn.Module] = []
 

@@ -38,18 +38,17 @@ class PooledFeatures(nn.Module):
         features: list[Tensor] = []
         indices: list[Tensor] = []
         for module in self.features:
-            if isinstance(module, nn.MaxPool2d):
-                features.append(images)
-                images, found = module(images)
-                indices.append(found)
-                if len(indices) == len(self.out_channels):
-                    break
-            else:
+            if not isinstance(module, nn.MaxPool2d):
                 images = module(images)
+                continue
+            features.append(images)
+            if len(features) == len(self.out_channels):  # nobody needs what is coarser, which may be less than a pixel
+                break
+            images, found = module(images)
+            indices.append(found)
         else:
             features.append(images)
-        count = len(self.out_channels)
-        return features[:count] + indices[: count - 1]
+        return features + indices
 
 
 def with_indices(name: str, weights_name: str, in_channels: int, *, depth: int) -> nn.Module:

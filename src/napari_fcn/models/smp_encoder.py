@@ -76,6 +76,9 @@ def _get(
         del encoder._conv_head, encoder._bn1
     if ours and output_stride != 32:
         dilate(encoder, output_stride, name=source.name)
+    if smp_name.startswith("mit_"):
+        # Its attention takes places together, at stride 4 the most: 8 x 8 of them.
+        encoder.smallest_size = 32
     if depth < 5:
         cut_off(encoder)
     network: nn.Module = encoder

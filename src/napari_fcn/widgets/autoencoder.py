@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from magicgui.widgets import ComboBox, PushButton
 from magicgui.widgets.bases import Widget
 from napari.layers import Image, Labels
@@ -240,7 +241,7 @@ class Autoencoder(Panel):
             elif rgb and output == "residual":  # differences have no colour to show
                 layer = Image(np.sqrt(np.square(made).mean(axis=-1)), name=name, colormap="magma", **spatial)
             elif rgb:
-                layer = Image(np.clip(np.nan_to_num(made), 0, 255).astype(np.uint8), name=name, rgb=True, **whole)
+                layer = Image(_displayable(made, image.dtype), name=name, rgb=True, **whole)
             else:
                 layer = Image(made, name=name, **whole, **({"colormap": "PiYG"} if output == "residual" else {}))
                 if output == "residual":
@@ -296,3 +297,15 @@ class Autoencoder(Panel):
         )
         if path:
             self.load(path)
+
+
+def _displayable(colours: npt.NDArray[Any], dtype: Any) -> npt.NDArray[Any]:
+    """Colours within what napari shows of an image: integers of its dtype in all their range, floats from 0 to 1."""
+    values: npt.NDArray[Any] = np.nan_to_num(colours)
+    if np.dtype(dtype).kind in "iu":
+        limits = np.iinfo(dtype)
+        values, low, high = values.round(), limits.min, limits.max
+    else:
+        dtype, low, high = np.float32, 0, 1
+    made: npt.NDArray[Any] = values.clip(low, high).astype(dtype)
+    return made
