@@ -49,9 +49,16 @@ def weights(thing: Any) -> torch.Tensor:
 def test_every_kind_learns_with_every_operator(tissue: list[np.ndarray], kind: str, operator: str) -> None:
     """At most half of the mean image's loss, on blocks that were never seen."""
     settings = {"mask_size": 4} if kind == "masked" else {}
-    patches = {"batch_size": 4, "patch_size": 32}
-    network = {"upsampling": operator, "depth": 1, "code": 4}
-    training = prepare(tissue, kind=kind, steps=STEPS, rate=0.005, **network, **patches, **settings)
+    options = {
+        "upsampling": operator,
+        "depth": 1,
+        "code": 4,
+        "batch_size": 4,
+        "patch_size": 32,
+        "rate": 0.005,
+        **settings,
+    }
+    training = prepare(tissue, kind=kind, steps=STEPS, **options)
     list(training.run())
     result = training.result
     assert result is not None
@@ -74,8 +81,8 @@ def test_noise_is_taken_out() -> None:
     image = sample.test_images[0][:192, :192].mean(axis=-1)
     noisy = image + np.random.default_rng(0).normal(0, 25.5, image.shape)
     strength = 1.2 * float(np.mean([25.5 / other.std() for other in train]))
-    options = {"upsampling": "max_unpool", "rate": 0.005, "steps": 60, "strength": strength, "seed": 2}
-    restored = fcn.pretrain(train, **{**SMALL, "depth": 1, "code": 32, **options}).denoise(noisy)
+    options = {"upsampling": "max_unpool", "rate": 0.005, "steps": 60, "strength": strength, "patch_size": 64}
+    restored = fcn.pretrain(train, **{**SMALL, "depth": 1, "code": 32, "seed": 2, **options}).denoise(noisy)
     before, after = (peak_signal_noise_ratio(image, other, data_range=255) for other in (noisy, restored))
     assert before == pytest.approx(20, abs=0.1)
     assert after > before + 3
@@ -91,6 +98,14 @@ def test_statistics_are_taken_from_many_patches_but_no_more_than_were_learnt_fro
     assert counts == {0: [8], 5: [8, 8], 8: [8, 8], 9: [8] * 3, 32: [8] * 8, 1000: [8] * 8}
     training.sizes = dataclasses.replace(training.sizes, patch=256)
     assert len(list(training._settling_patches())) == 2
+
+
+def test_measuring_takes_a_part_of_what_is_held_back_of_many_images() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (256, 256), np.uint8)
+    for count, measured in ((2, 2), (32, 8)):
+        training = prepare([image] * count, validation=0.5)
+        windows = training._scoring.validation.windows
+        assert sum(truth.size for _, truth in windows) == measured * image.size
 
 
 def test_events_tell_the_losses_and_the_sentence_is_honest(tissue: list[np.ndarray]) -> None:
