@@ -7,7 +7,7 @@ plain script trains for `--plain-seconds` and is scored on its way (the clock st
 trained with each of `--budgets` seconds, for each strategy. Scores are mean IoU on the split `test`, or `val` where
 there is no `test`. The table says how long each needs to reach the plain script's last score: the least budget that
 does, and for the plain script its full time. Results are appended to `--output` as JSON lines, so that a run that was
-interrupted goes on; `--plot` draws them.
+interrupted goes on, and can be cut into calls of some sets, seeds and contestants; `--plot` draws them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from plain_script import load, plain, score_plain
 
 import napari_fcn as fcn  # before torch: it sets what torch's libraries read when they are loaded
 
+PLAIN = "plain script"
 STRATEGIES: dict[str, dict[str, Any]] = {
     "finetune": {},
     "frozen": {"transfer": "frozen"},
@@ -32,7 +33,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "finetune, stage decay 0.7": {"stage_decay": 0.7},
     "scratch": {"transfer": "scratch"},
 }
-COLOURS = {"plain script": "black", "scratch": "0.6"}
+COLOURS = {PLAIN: "black", "scratch": "0.6"}
 
 
 class Results:
@@ -60,8 +61,8 @@ def measure(folder: Path, seed: int, arguments: argparse.Namespace, results: Res
     split = "test" if "test" in json.loads((folder / "split.json").read_text()) else "val"
     test_images, test_labels = load(folder, split)
     common = {"set": folder.name, "seed": seed}
-    for rate in arguments.rates:
-        name = f"plain script, rate {rate:g}"
+    for rate in arguments.rates if PLAIN in arguments.contestants else ():
+        name = f"{PLAIN}, rate {rate:g}"
         if not results.has(**common, name=name):
             scores: list[tuple[float, float]] = []
 
@@ -74,7 +75,7 @@ def measure(folder: Path, seed: int, arguments: argparse.Namespace, results: Res
             for seconds, found in scores:
                 results.add(**common, name=name, seconds=round(seconds, 1), score=found)
     for name, options in STRATEGIES.items():
-        if name not in arguments.strategies:
+        if name not in arguments.contestants:
             continue
         for budget in arguments.budgets:
             if results.has(**common, name=name, seconds=budget):
@@ -84,7 +85,8 @@ def measure(folder: Path, seed: int, arguments: argparse.Namespace, results: Res
             spent = time.perf_counter() - begin
             found = [segmenter.predict(image, "YXC") for image in test_images]
             score_now = fcn.evaluate(found, test_labels).mean_iou
-            results.add(**common, name=name, seconds=budget, wall=round(spent, 1), score=score_now)
+            steps = segmenter.history["steps"]
+            results.add(**common, name=name, seconds=budget, wall=round(spent, 1), steps=steps, score=score_now)
 
 
 def needed(rows: list[dict[str, Any]], name: str, seed: int, target: float) -> float:
@@ -161,13 +163,14 @@ def main() -> None:
     parser.add_argument("--marks", type=float, nargs="+", default=[15, 30, 60, 90, 120])
     parser.add_argument("--rates", type=float, nargs="+", default=[1e-3], help="of the plain script")
     parser.add_argument("--budgets", type=float, nargs="+", default=[15, 30, 60])
-    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
-    parser.add_argument("--seeds", type=int, default=3)
+    everybody = [PLAIN, *STRATEGIES]
+    parser.add_argument("--contestants", nargs="+", choices=everybody, default=everybody)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--output", type=Path, default=Path("time_to_quality.jsonl"))
     parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
     results = Results(arguments.output)
-    for seed in range(arguments.seeds):
+    for seed in arguments.seeds:
         for folder in arguments.data:
             measure(folder, seed, arguments, results)
     table(results)
