@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .config import DataConfig, ModelConfig, TrainingConfig
+from .config import DataConfig, ModelConfig, TrainingConfig, usual_with
 from .data.normalization import Statistics
 from .errors import InputError
 from .metrics import Scores, score_pairs
@@ -194,12 +194,16 @@ def _belonging(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options, and of architecture and transfer the one that goes with the other where only one is given.
 
     Transfer "head" without a segmenter to start from fits a pixel head, and another architecture that is asked for
-    learns behind it; and the pixel head is fitted unless another way is asked for.
+    learns behind it; and the pixel head is fitted unless another way is asked for. Settings of the architecture have
+    the values that are usual with the transfer.
     """
     found = {name: value for name, value in options.items() if value is not None}
     if found.get("transfer") == "head":
-        return {"architecture": "pixel", **found}
-    return {"transfer": "head", **found} if found.get("architecture") == "pixel" else found
+        found = {"architecture": "pixel", **found}
+    elif found.get("architecture") == "pixel":
+        found = {"transfer": "head", **found}
+    chosen = {entry.name: entry.default for entry in (*fields(ModelConfig), *fields(TrainingConfig))} | found
+    return {**usual_with(chosen["transfer"], chosen["architecture"]), **found}
 
 
 def _reflectance(images: Any, data: DataConfig) -> list[Any]:

@@ -19,6 +19,7 @@ __all__ = [
     "TrainingConfig",
     "parse_reflectance",
     "settings_of",
+    "usual_with",
 ]
 
 DEFAULT_ENCODER = "tf_efficientnet_lite0"
@@ -158,6 +159,19 @@ def settings_of(architecture: str) -> Mapping[str, Any]:
     """
     settings: Mapping[str, Any] = architectures[architecture].details.get("settings", {})
     return settings
+
+
+def usual_with(transfer: str, architecture: str) -> Mapping[str, Any]:
+    """The usual values of those settings of an architecture for which they depend on the way of transfer.
+
+    Examples
+    --------
+    >>> usual_with("frozen", "unet"), usual_with("finetune", "unet"), usual_with("frozen", "fpn")
+    ({'width': 8}, {'width': 16}, {})
+    """
+    by_transfer: Mapping[str, Mapping[str, Any]] = architectures[architecture].details.get("usual_with", {})
+    elsewhere = {name: settings_of(architecture)[name] for special in by_transfer.values() for name in special}
+    return {**elsewhere, **by_transfer.get(transfer, {})}
 
 
 @dataclass(frozen=True)
@@ -411,7 +425,13 @@ class TrainingConfig(Config):
         advanced=True,
         group="Run",
     )
-    augment: str = option("microscopy", "how patches are varied", choices=augmentations, advanced=True)
+    augment: str | None = option(
+        None,
+        "how patches are varied; when not given microscopy, or satellite where all images are standardised alike "
+        "(normalization) and so values mean the same in each",
+        choices=augmentations,
+        advanced=True,
+    )
     seed: int = option(
         0, "start of all random numbers", kind="integer", minimum=0, maximum=2**32 - 1, advanced=True, group="Run"
     )

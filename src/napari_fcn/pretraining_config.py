@@ -22,11 +22,14 @@ __all__ = [
 ]
 
 
-def _as_training(name: str, default: Any = None) -> Any:
-    """A field that is described as training's; with another default where one is given."""
+def _as_training(name: str, default: Any = None, help: str | None = None) -> Any:
+    """A field that is described as training's; with another default or explanation where one is given."""
     entry = next(entry for entry in fields(TrainingConfig) if entry.name == name)
     value = entry.default if default is None else default
-    return dataclasses.field(default=value, metadata={"option": entry.metadata["option"]})
+    described = entry.metadata["option"]
+    if help is not None:
+        described = dataclasses.replace(described, help=help)
+    return dataclasses.field(default=value, metadata={"option": described})
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class PretrainingConfig(Config):
     patience: int | None = _as_training("patience")
     batch_size: int | None = _as_training("batch_size")
     patch_size: int | None = _as_training("patch_size")
-    augment: str = _as_training("augment", "flips")
+    augment: str = _as_training("augment", "flips", "how patches are varied")
     seed: int = _as_training("seed")
     device: str = _as_training("device")
 

@@ -178,3 +178,21 @@ def test_dropout_leaves_out_channels_in_training_alone(prepared) -> None:
     assert torch.equal(network.judge(features), network.judge(features))
     plain = training.segmenter()
     assert torch.equal(plain.network.eval().judge(features), network.judge(features))
+
+
+def test_a_frozen_encoder_usually_has_a_narrower_decoder(prepared) -> None:
+    widths = [prepared(transfer=transfer).model.width for transfer in ("finetune", "frozen")]
+    assert widths == [16, 8]
+    assert prepared(transfer="frozen", width=16).model.width == 16
+    assert prepared(transfer="frozen", architecture="fpn").model.width is None
+    started = prepared(transfer="frozen", init=prepared().segmenter())
+    assert started.model.width == 16  # as the segmenter that it starts from
+
+
+def test_where_values_mean_the_same_channels_do_not_vary_each_by_itself(prepared) -> None:
+    presets = [
+        prepared(normalization=mode, **given).config.augment
+        for mode in ("image", "dataset")
+        for given in ({}, {"augment": "strong"})
+    ]
+    assert presets == ["microscopy", "strong", "satellite", "strong"]

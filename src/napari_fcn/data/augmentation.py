@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..registry import augmentations
 
-__all__ = ["Augmentation", "draw_bend", "draw_transform"]
+__all__ = ["Augmentation", "draw_bend", "draw_transform", "usual_augmentation"]
 
 NODES = 5
 """Nodes along each side of the grid that an elastic deformation is drawn on."""
@@ -178,6 +178,16 @@ def strong() -> Augmentation:
         noise=0.3,
         dropout=0.1,
     )
+
+
+def usual_augmentation(normalization: str) -> str:
+    """The preset that goes with a mode of `Normalization`.
+
+    Where each image is standardised by itself, brightness, contrast and colour tell nothing, and may vary. Where all
+    are standardised alike, because classes are known by their values, a preset that varies each channel by itself
+    would make a network forget just these.
+    """
+    return "microscopy" if normalization == "image" else "satellite"
 
 
 def draw_transform(preset: Augmentation, random: np.random.Generator) -> npt.NDArray[np.float64]:

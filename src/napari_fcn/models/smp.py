@@ -48,12 +48,13 @@ def _facts(family: str, year: int, paper: str, **more: Any) -> dict[str, Any]:
     summary="U-Net: skip connections bring fine detail back; the first choice",
     **_facts("U-Net", 2015, "Ronneberger, Fischer, Brox 2015, U-Net"),
     settings={"upsampling": (*_INTERPOLATIONS, "transposed"), "upsampling_kernel": None, "depth": _DEPTHS, "width": 16},
+    usual_with={"frozen": {"width": 8}},
 )
 def unet(spec: NetworkSpec, weights_name: str) -> Network:
     """U-Net over any encoder.
 
     The decoder has smp's channels. With `width` 8 it has half of them, but for the last level: a step takes less time,
-    most of all where the encoder is frozen, and a few painted pixels take more steps.
+    most of all where the encoder is frozen, so that is usual there; fine-tuned, a few painted pixels take more steps.
 
     Transposed convolution is put before smp's blocks, which then find nothing left to enlarge. Max unpooling takes the
     indices of a max pooling, which pretrained encoders do not have in every stage; it is in `unet-classic`.

@@ -107,7 +107,7 @@ class BehindTraining(Training):
             self.sampler.targets,
             patch_size=self.sizes.patch,
             batch_size=self.sizes.batch * self.workers.count,
-            augmentation=augmentations[config.augment].target(),
+            augmentation=augmentations[str(self.config.augment)].target(),
             seed=config.seed,
         )
         learner = SoftLearner(self.network, self.engine, self.config, self._class_weights(), self.workers)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import DataConfig, ModelConfig, TrainingConfig
+from ..data.augmentation import usual_augmentation
 from ..data.examples import Examples, hold_out
 from ..data.patches import PatchSampler
 from ..imaging import Chain
@@ -85,6 +86,8 @@ class Training(Loop[Scores]):
 
         self.workers = join(config.device)
         self.engine = choose_engine(self.workers.device)
+        if config.augment is None:
+            config = dataclasses.replace(config, augment=usual_augmentation(examples.normalization.mode))
         start = starting_network(examples, model, config, init)
         self.network, self.model, self.config = start.network, start.model, start.config
         self.given = start.config
@@ -109,7 +112,7 @@ class Training(Loop[Scores]):
             targets,
             patch_size=self.sizes.patch,
             batch_size=self.sizes.batch * self.workers.count,
-            augmentation=augmentations[config.augment].target(),
+            augmentation=augmentations[str(config.augment)].target(),
             seed=config.seed,
         )
         self.learner = Learner(self.network, self.engine, self.config, self._class_weights(), self.workers)

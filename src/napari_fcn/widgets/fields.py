@@ -45,7 +45,7 @@ def field(
     if default is None or option.kind in ("text", "integers") or not _can_step(option):
         edit = ParsedEdit(value=default, parse=_parser(option), **common)
         if usual is not None:
-            edit.native.setPlaceholderText(_usual_text(usual))
+            edit.show_usual(usual)
         return edit
     low, high = option.minimum or 0, WIDEST_SPIN if option.maximum is None else option.maximum
     if option.kind == "integer":
@@ -236,6 +236,10 @@ class ParsedEdit(LineEdit):
         else:
             text = "" if value is None else str(value)
         super().set_value(text)
+
+    def show_usual(self, usual: Any) -> None:
+        """Say in grey what an empty line stands for."""
+        self.native.setPlaceholderText(_usual_text(usual))
 
     def _on_value_change(self, value: Any = None) -> None:
         self.changed.emit(self.get_value())

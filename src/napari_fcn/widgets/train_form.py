@@ -9,7 +9,7 @@ from magicgui.widgets import CheckBox, ComboBox, PushButton
 from magicgui.widgets.bases import Widget
 from napari.layers import Image, Labels
 
-from ..config import ARCHITECTURE_SETTINGS, DataConfig, ModelConfig, TrainingConfig, settings_of
+from ..config import ARCHITECTURE_SETTINGS, DataConfig, ModelConfig, TrainingConfig, settings_of, usual_with
 from ..errors import InputError
 from ..options import options
 from ..registry import architectures
@@ -223,6 +223,7 @@ class TrainForm(Panel):
         choices = self._settings["transfer"][1].choices or {}
         _, _, meaning = str(choices[self.transfer.value]).partition(": ")
         self._meaning.value = f"{meaning[:1].upper()}{meaning[1:]}."
+        self._show_usual()
 
     def _architecture_changed(self) -> None:
         """Offer the settings that the architecture has, at their usual values, and no encoder where it has its own."""
@@ -259,8 +260,10 @@ class TrainForm(Panel):
         self.encoder.enabled = own is None
 
     def _show_usual(self) -> None:
-        """Say which encoder and weights are taken when none are chosen; each may depend on the other."""
+        """Say which encoder, weights and settings are taken when none are chosen; some depend on others."""
         chosen = {"architecture": self.architecture.value}
+        for name, usual in usual_with(self.transfer.value, self.architecture.value).items():
+            getattr(self, name).show_usual(usual)
         encoder = None if self._own_encoder else self.encoder.value
         weights = self.weights.value
         self.encoder.show_usual(ModelConfig(**chosen, **({"weights": weights} if weights else {})).encoder)
