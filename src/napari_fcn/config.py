@@ -78,7 +78,12 @@ class ModelConfig(Config):
         advanced=True,
     )
     width: int | None = option(
-        None, "channels of the finest features", kind="integer", minimum=4, maximum=512, advanced=True
+        None,
+        "channels of the finest features; of unet usually 8 with transfer frozen",
+        kind="integer",
+        minimum=4,
+        maximum=512,
+        advanced=True,
     )
     convolutions: int | None = option(
         None, "convolutions at each level", kind="integer", minimum=1, maximum=8, advanced=True
