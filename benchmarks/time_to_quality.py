@@ -2,12 +2,13 @@
 
     python benchmarks/time_to_quality.py DATA/nasa_superalloy DATA/isbi2012_em DATA/amazon_forest DATA/dsb2018_nuclei
 
-Each DATA is a folder as `plain_script.py` describes. On an otherwise idle machine, for each set and seed in turn: the
-plain script trains for `--plain-seconds` and is scored on its way (the clock stands still meanwhile); napari-fcn is
-trained with each of `--budgets` seconds, for each strategy. Scores are mean IoU on the split `test`, or `val` where
-there is no `test`. The table says how long each needs to reach the plain script's last score: the least budget that
-does, and for the plain script its full time. Results are appended to `--output` as JSON lines, so that a run that was
-interrupted goes on, and can be cut into calls of some sets, seeds and contestants; `--plot` draws them.
+Each DATA is a folder as `plain_script.py` describes. For each set and seed in turn: the plain script trains for
+`--plain-seconds` and is scored on its way (the clock stands still meanwhile); napari-fcn is trained with each of
+`--budgets` seconds, for each strategy. All seconds are processor seconds of one thread, so that what else the machine
+does counts little. Scores are mean IoU on the split `test`, or `val` where there is no `test`. The table says how long
+each needs to reach the plain script's last score: the least budget that does, and for the plain script its full time.
+Results are appended to `--output` as JSON lines, so that a run that was interrupted goes on, and can be cut into calls
+of some sets, seeds and contestants; `--plot` draws them.
 """
 
 from __future__ import annotations
@@ -82,11 +83,11 @@ def measure(folder: Path, seed: int, arguments: argparse.Namespace, results: Res
                 continue
             begin = time.perf_counter()
             segmenter = fcn.train(images, labels, axes="YXC", time_budget=budget, seed=seed, **options)
-            spent = time.perf_counter() - begin
+            whole = time.perf_counter() - begin
             found = [segmenter.predict(image, "YXC") for image in test_images]
             score_now = fcn.evaluate(found, test_labels).mean_iou
             steps = segmenter.history["steps"]
-            results.add(**common, name=name, seconds=budget, wall=round(spent, 1), steps=steps, score=score_now)
+            results.add(**common, name=name, seconds=budget, whole=round(whole, 1), steps=steps, score=score_now)
 
 
 def needed(rows: list[dict[str, Any]], name: str, seed: int, target: float) -> float:
@@ -169,6 +170,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("time_to_quality.jsonl"))
     parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    time.perf_counter = time.process_time  # for the plain script and for napari-fcn's trainings alike
     results = Results(arguments.output)
     for seed in arguments.seeds:
         for folder in arguments.data:
