@@ -6,8 +6,9 @@ All with batches of 8 patches of 256 x 256 pixels, U-Net on the built-in encoder
 
 - The loop: seconds of a whole step of `Training.run`, and of the same step's forward pass, loss, backward pass and
   optimizer alone. What is between is the loop's own: drawing patches, schedule, clipping, events, random state.
-- Frozen encoder: seconds a step with kept features (once they are there), without keeping them, and of the plain
-  script with a frozen encoder (no gradients, evaluation mode; fp32, as people write it).
+- Frozen encoder: seconds a step with kept features (once they are there), without keeping them, with the wider decoder
+  that fine-tuning has, and of the plain script with a frozen encoder (no gradients, evaluation mode; fp32, as people
+  write it).
 - Layout and precision: seconds a step of the network alone, fp32 and bfloat16, contiguous and channels last.
 """
 
@@ -116,22 +117,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--width", type=int, default=16, help="of our decoder; the plain script's has 16")
     parser.add_argument("--bfloat16", action="store_true", help="also where the processor has no instructions for it")
     arguments = parser.parse_args()
     images, labels = load(arguments.data, "train")
     engine = choose_engine()
     print(f"{torch.get_num_threads()} threads, {engine.device}, {engine.precision}\n")
 
-    loop = Loop(images, labels, width=arguments.width)
+    loop = Loop(images, labels)
     one = images[:1], labels[:1]  # so that all features are there after some steps
     frozen = {
-        "napari-fcn, features kept": Loop(*one, transfer="frozen", width=arguments.width),
-        "napari-fcn, features computed anew": Loop(*one, transfer="frozen", feature_memory=0.0, width=arguments.width),
+        "napari-fcn, features kept": Loop(*one, transfer="frozen"),
+        "napari-fcn, features computed anew": Loop(*one, transfer="frozen", feature_memory=0.0),
+        "napari-fcn, features kept, decoder as wide as the plain script's": Loop(*one, transfer="frozen", width=16),
         "plain script": plain(*one, frozen=True),
     }
-    for _ in range(16):
-        frozen["napari-fcn, features kept"]()
+    for name in frozen:
+        for _ in range(16 if "kept" in name else 0):
+            frozen[name]()
     layouts = {
         (precision, name): alone(images, labels, precision, layout)
         for precision in ("float32", "bfloat16")
