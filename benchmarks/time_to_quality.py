@@ -100,8 +100,10 @@ def table(results: Results) -> None:
     """Seconds to the plain script's last score, median over the seeds, for each set."""
     for folder in dict.fromkeys(row["set"] for row in results.rows):
         rows = [row for row in results.rows if row["set"] == folder]
-        seeds = sorted({row["seed"] for row in rows})
-        plains = {row["name"] for row in rows if row["name"].startswith("plain")}
+        plains = {row["name"] for row in rows if row["name"].startswith(PLAIN)}
+        if not plains:
+            continue
+        seeds = sorted(set.intersection(*({row["seed"] for row in rows if row["name"] == name} for name in plains)))
         last = {
             name: {
                 seed: max((r for r in rows if r["name"] == name and r["seed"] == seed), key=lambda r: r["seconds"])
@@ -117,7 +119,10 @@ def table(results: Results) -> None:
         for name in dict.fromkeys(row["name"] for row in rows):
             if name in plains:
                 continue
-            times = [needed(rows, name, seed, targets[seed]) for seed in seeds]
+            run = [seed for seed in seeds if any(row["name"] == name and row["seed"] == seed for row in rows)]
+            if not run:
+                continue
+            times = [needed(rows, name, seed, targets[seed]) for seed in run]
             shown = ", ".join("never" if math.isinf(t) else f"{t:g}" for t in times)
             middle = float(np.median(times))
             budgets = sorted({row["seconds"] for row in rows if row["name"] == name})
