@@ -202,7 +202,8 @@ def _belonging(options: Mapping[str, Any]) -> dict[str, Any]:
         found = {"architecture": "pixel", **found}
     elif found.get("architecture") == "pixel":
         found = {"transfer": "head", **found}
-    chosen = {entry.name: entry.default for entry in (*fields(ModelConfig), *fields(TrainingConfig))} | found
+    defaults: dict[str, Any] = {entry.name: entry.default for entry in (*fields(ModelConfig), *fields(TrainingConfig))}
+    chosen = {**defaults, **found}
     return {**usual_with(chosen["transfer"], chosen["architecture"]), **found}
 
 

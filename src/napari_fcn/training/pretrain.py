@@ -103,7 +103,7 @@ class Pretraining(Loop[float]):
             targets,
             patch_size=self.sizes.patch,
             batch_size=self.sizes.batch * self.workers.count,
-            augmentation=augmentations[config.augment].target(),
+            augmentation=augmentations[str(config.augment)].target(),
             seed=config.seed,
         )
         pretext = Pretext(self.network, objective, pretraining.loss, examples.normalization)
