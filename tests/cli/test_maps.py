@@ -161,6 +161,72 @@ def test_training_on_polygons_keeps_their_names_and_leaves_the_rest_unlabelled(
     assert set(np.unique(read_labels(result)[:16])) == {0}
 
 
+def test_rasters_that_are_no_good_are_one_sentence(refused, run, scene: Path, model: Path, tmp_path: Path) -> None:
+    """Bands of two types; a size of terabytes with a few bytes behind it, or with none."""
+    import tifffile
+
+    def changed(name: str, **tags: Any) -> Path:
+        path = tmp_path / f"{name}.tif"
+        path.write_bytes(scene.read_bytes())
+        with tifffile.TiffFile(path, mode="r+b") as file:
+            for tag, value in tags.items():
+                file.pages[0].tags[tag].overwrite(value)
+        return path
+
+    mixed = changed("mixed", BitsPerSample=(8, 16))
+    huge = changed("huge", ImageWidth=60_000, ImageLength=60_000)
+    with tifffile.TiffFile(scene) as file:
+        count = len(file.pages[0].dataoffsets)
+    nothing = {"TileOffsets": (0,) * count, "TileByteCounts": (0,) * count}
+    empty = changed("empty", ImageWidth=60_000, ImageLength=60_000, **nothing)
+    for path, message in ((mixed, "All bands must have one type"), (huge, "is cut short"), (empty, "is cut short")):
+        predict = ("predict", "--model", model, "--images", path, "--output", tmp_path / "map.tif")
+        assert message in refused(*predict)
+        train = ("train", "--images", path, "--labels", path, "--output", tmp_path / "m.safetensors")
+        assert message in refused(*train)
+
+
+def test_a_raster_without_reference_system_keeps_its_place(run, refused, model: Path, tmp_path: Path) -> None:
+    """Its labels lie where it does, areas are in squares of its unknown unit; polygons do not go on it."""
+    from dataclasses import replace
+
+    pixels = np.random.default_rng(0).integers(1, 255, (4, 96, 128)).astype(np.uint8)
+    for number, grid in enumerate((GRID, replace(GRID, transform=(20.0, 5.0, 462405.1, 5.0, -20.0, 1741815.7)))):
+        path, labels, regions = (tmp_path / f"{number}.{name}" for name in ("in.tif", "map.tif", "gpkg"))
+        write_geotiff(path, pixels, replace(grid, crs=None if number == 0 else UTM), bands=("red", "nir", "", ""))
+        outcome = run("predict", "--model", model, "--images", path, "--output", labels, "--polygons", regions, "--cog")
+        assert outcome.code == 0, outcome.err
+        with rasterio.open(labels) as data:
+            assert tuple(data.transform)[:6] == grid.transform
+            assert data.crs == (None if number == 0 else rasterio.crs.CRS.from_wkt(UTM))
+        meta, _, geometry, fields = raw.read(regions)
+        area = abs(grid.transform[0] * grid.transform[4] - grid.transform[1] * grid.transform[3]) * 96 * 128
+        assert fields[list(meta["fields"]).index("area")].sum() == pytest.approx(area)
+        assert shapely.area(shapely.from_wkb(geometry)).sum() == pytest.approx(area, rel=0.01)
+    raw.write(
+        tmp_path / "p.gpkg", shapely.to_wkb(np.array([shapely.box(462405, 1741000, 463000, 1741815)])), [np.array([3])],
+        ["value"], crs=UTM, geometry_type="Polygon", driver="GPKG",
+    )  # fmt: skip
+    train = ("train", "--images", tmp_path / "0.in.tif", "--labels", tmp_path / "p.gpkg")
+    assert "The image states no coordinate reference system" in refused(*train, "--output", tmp_path / "m.safetensors")
+
+
+def test_pixels_that_files_of_labels_state_to_be_missing_are_not_counted(run, tmp_path: Path) -> None:
+    truth, found = np.full((2, 96, 128), 1, np.uint8)
+    truth[:48], found[:, 64:] = 2, 2
+    truth[:10], found[:, :8] = 255, 0
+    write_geotiff(tmp_path / "truth.tif", truth, GRID, nodata=255)
+    write_geotiff(tmp_path / "found.tif", found, GRID, nodata=0)
+    arguments = ("evaluate", "--predictions", tmp_path / "found.tif", "--labels", tmp_path / "truth.tif", "--json")
+    outcome = run(*arguments, "--zero", "unlabelled")
+    there = (truth != 255) & (found != 0)
+    assert sum(row["pixels"] for row in outcome.json["classes"]) == there.sum()
+    assert outcome.json["pixel_accuracy"] == pytest.approx((truth == found)[there].mean())
+    assert f"{(~there).sum()} pixels are not counted" in outcome.err
+    with_class_0 = run(*arguments).json  # where 0 is a class, it is no hole, whatever the file says
+    assert sum(row["pixels"] for row in with_class_0["classes"]) == (truth != 255).sum()
+
+
 def test_what_maps_cannot_be_made_of_is_said(refused, scene: Path, model: Path, tmp_path: Path) -> None:
     predict = ("predict", "--model", model, "--images", scene, "--output")
     assert ".gpkg or .geojson" in refused(*predict, tmp_path / "a.tif", "--polygons", tmp_path / "r.shp")

@@ -29,40 +29,86 @@ def exported(segmenter: fcn.Segmenter, tmp_path_factory: pytest.TempPathFactory)
     return path
 
 
-def deepness(path: Path, image: np.ndarray) -> np.ndarray:
-    """Class numbers of one tile `(S, S, C)`, as Deepness's manual and source describe it.
+def deepness(path: Path, image: np.ndarray, overlap: int | None = None) -> np.ndarray:
+    """Class numbers `(H, W)` of an image `(H, W, C)`, as Deepness's manual and source (0.6.5) describe it.
 
-    Values are divided by 255 whatever their type; the mean is taken off, the deviation divided by; what is below the
-    threshold becomes 0; the largest wins. The plugin takes the tile's size from the graph, and it must be a square.
+    Tiles have the size that the graph is fixed to and overlap by a part of it in percent; what lies beyond the image
+    is 0. Values are divided by 255 whatever their type; the mean is taken off, the deviation divided by; what is below
+    the threshold becomes 0; the largest wins. Of the overlap each tile gives the half that is nearer to it. A median
+    filter of the size that the metadata say follows, with 0 of one pixel, which is none.
     """
     session = onnxruntime.InferenceSession(str(path))
     facts = session.get_modelmeta().custom_metadata_map
-    assert json.loads(facts["model_type"]) == "Segmentor"
+    assert str(json.loads(facts["model_type"])).capitalize() == "Segmentor"
     (entry,), (result,) = session.get_inputs(), session.get_outputs()
-    side = entry.shape[-1]
+    side, channels = entry.shape[-1], entry.shape[-3]
     assert isinstance(side, int)
-    assert result.shape[2] == result.shape[3] == side == json.loads(facts["tile_size"])
-    assert image.shape == (side, side, entry.shape[-3])
-    scaled = np.float32(image[None] * 1.0 / 255.0)
-    mean, std = (np.array(json.loads(facts[f"standardization_{name}"]), np.float32) for name in ("mean", "std"))
-    values = ((scaled - mean) / std).transpose(0, 3, 1, 2)
-    (found,) = session.run(None, {entry.name: values})
-    found[found < json.loads(facts["seg_thresh"])] = 0
+    assert result.shape[2] == result.shape[3] == entry.shape[-2] == side == int(json.loads(facts["tile_size"]))
     names = json.loads(facts["class_names"])
     assert sorted(map(int, names)) == list(range(result.shape[-3]))
-    return found.argmax(axis=1)[0]
+    mean, std = (
+        np.array([float(x) for x in json.loads(facts[f"standardization_{name}"])], np.float32)
+        for name in ("mean", "std")
+    )
+    threshold = float(json.loads(facts["seg_thresh"]))
+    assert int(json.loads(facts["seg_small_segment"])) == 0
+    percent = int(json.loads(facts["tiles_overlap"])) if overlap is None else overlap
+    stride = side - int(side * percent / 100 * 2) // 2
+    half = (side - stride) // 2
+    bins = [max(0, -(-(size - side) // stride)) + 1 for size in image.shape[:2]]
+    whole = np.zeros(((bins[0] - 1) * stride + side, (bins[1] - 1) * stride + side, channels), image.dtype)
+    whole[: image.shape[0], : image.shape[1]] = image[..., :channels]
+    labels = np.zeros(whole.shape[:2], np.uint8)
+    for row in range(bins[0]):
+        for column in range(bins[1]):
+            place = [slice(number * stride, number * stride + side) for number in (row, column)]
+            scaled = np.float32(whole[tuple(place)][None] * 1.0 / 255.0)
+            (found,) = session.run(None, {entry.name: ((scaled - mean) / std).transpose(0, 3, 1, 2)})
+            found[found < threshold] = 0
+            classes = found.argmax(axis=1)[0]
+            keep = [
+                slice(0 if number == 0 else half, side if number == count - 1 else side - half)
+                for number, count in zip((row, column), bins, strict=True)
+            ]
+            target = [slice(p.start + k.start, p.start + k.stop) for p, k in zip(place, keep, strict=True)]
+            labels[tuple(target)] = classes[tuple(keep)]
+    return labels[: image.shape[0], : image.shape[1]]
 
 
 def test_deepness_gives_the_segmenters_labels(segmenter: fcn.Segmenter, image: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "qgis.onnx"
     export_onnx(segmenter, path, side=96, resolution=1000)
-    found = segmenter.classes.to_values(deepness(path, image.transpose(1, 2, 0)))
-    assert (found == segmenter.predict(image, "CYX")).mean() >= 0.999
-    assert len(np.unique(found)) > 1
+    large = np.concatenate([np.tile(image, (1, 1, 2)), image[:, :48].repeat(2, axis=2)], axis=1)  # 144 x 192
+    for picture, overlap in ((image, None), (large, 50)):  # one tile; twelve, with as much overlap as the network sees
+        found = segmenter.classes.to_values(deepness(path, picture.transpose(1, 2, 0), overlap))
+        assert found.shape == picture.shape[1:]
+        assert (found == segmenter.predict(picture, "CYX")).mean() >= 0.999
+        assert len(np.unique(found)) > 1
+    # Tiles with less than that differ near their edges, and at the image's end, where Deepness has 0.
+    odd = large[:, :120, :150]
+    found = segmenter.classes.to_values(deepness(path, odd.transpose(1, 2, 0)))
+    assert (found == segmenter.predict(odd, "CYX")).mean() >= 0.95
+
+
+def test_deepness_gets_every_key_as_the_type_that_it_reads(segmenter: fcn.Segmenter, tmp_path: Path) -> None:
+    """Keys and types of docs/source/creators/creators_add_metadata_to_model.rst, and `tile_size` as its code has it."""
+    path = tmp_path / "qgis.onnx"
+    export_onnx(segmenter, path, side=64, resolution=1000)
     facts = onnxruntime.InferenceSession(str(path)).get_modelmeta().custom_metadata_map
-    assert json.loads(facts["resolution"]) == 1000
-    assert json.loads(facts["class_names"]) == {"0": "forest", "1": "town", "2": "water"}
-    assert json.loads(facts["tiles_size"]) == 96
+    values = {key: json.loads(text) for key, text in facts.items()}
+    kinds = {
+        "model_type": str, "class_names": dict, "resolution": (int, float), "tile_size": int, "tiles_size": int,
+        "tiles_overlap": int, "standardization_mean": list, "standardization_std": list, "seg_thresh": float,
+        "seg_small_segment": int,
+    }  # fmt: skip
+    assert {key for key in values if key != "napari_fcn"} == set(kinds)
+    for key, kind in kinds.items():
+        assert isinstance(values[key], kind), key
+    assert values["model_type"] == "Segmentor"
+    assert (values["resolution"], values["tile_size"], values["tiles_size"]) == (1000, 64, 64)
+    assert values["class_names"] == {"0": "forest", "1": "town", "2": "water"}
+    for key in ("standardization_mean", "standardization_std"):
+        assert [type(value) for value in values[key]] == [float, float]
 
 
 def test_read_back_it_predicts_the_same(exported: Path, segmenter: fcn.Segmenter, image: np.ndarray) -> None:
@@ -155,13 +201,36 @@ def threshold(path: Path, **facts: str) -> Any:
     return model
 
 
-def test_weights_in_other_files_are_not_looked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["weights", "attribute", "function", "sparse weights"])
+def test_weights_in_other_files_are_not_looked_for(place: str, tmp_path: Path) -> None:
+    """Wherever in the model they are: a path could lead to any file of the machine."""
     path = tmp_path / "external.onnx"
     model = threshold(path)
-    onnx.external_data_helper.set_external_data(model.graph.initializer[0], location="../../etc/passwd")
+    tensor = onnx.TensorProto()
+    tensor.CopyFrom(model.graph.initializer[0])
+    onnx.external_data_helper.set_external_data(tensor, location="../../etc/passwd")
+    constant = onnx.helper.make_node("Constant", [], ["c"], value=tensor)
+    match place:
+        case "weights":
+            model.graph.initializer[0].CopyFrom(tensor)
+        case "attribute":
+            model.graph.node.append(constant)
+        case "function":
+            opset = [onnx.helper.make_opsetid("", OPSET)]
+            model.functions.append(onnx.helper.make_function("own", "f", [], ["c"], [constant], opset))
+        case "sparse weights":
+            model.graph.sparse_initializer.append(onnx.SparseTensorProto(values=tensor, dims=[2]))
     path.write_bytes(model.SerializeToString())
     with pytest.raises(InputError, match="keeps its weights in other files, whose paths are not followed"):
         load_any(path)
+
+
+def test_an_onnx_file_is_no_start(tmp_path: Path) -> None:
+    from napari_fcn.export.start import read_start
+
+    threshold(tmp_path / "a.onnx")
+    with pytest.raises(InputError, match=r"can be predicted with, but .* become no segmenter"):
+        read_start(tmp_path / "a.onnx", {})
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x08\x08"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -133,12 +136,19 @@ def test_labels_are_painted_and_named_and_probabilities_become_bands(tmp_path: P
         np.testing.assert_array_equal(data.read(), scores)
 
 
-def test_gdal_reads_the_names_from_the_sidecar(tmp_path: Path) -> None:
-    """What GDAL does not understand of a sidecar it leaves out; a table of attributes it shows in gdalinfo's JSON."""
-    write_geotiff(tmp_path / "map.tif", np.full((4, 4), 7, np.uint8), GeoInfo(UTM, GRID.transform, 4, 4, "uint8", ()))
-    write_sidecars(tmp_path / "map.tif", CLASSES)
-    with rasterio.open(tmp_path / "map.tif") as data:
-        assert [Path(file).name for file in data.files] == ["map.tif", "map.tif.aux.xml"]
+def test_gdal_reads_colours_and_names_from_the_sidecar(tmp_path: Path) -> None:
+    path = tmp_path / "map.tif"
+    write_geotiff(path, np.full((4, 4), 7, np.uint8), GeoInfo(UTM, GRID.transform, 4, 4, "uint8", ()))
+    with rasterio.open(path) as data:
+        assert data.colorinterp[0].name == "gray"
+    write_sidecars(path, CLASSES)
+    with rasterio.open(path) as data:
+        assert data.colorinterp[0].name == "palette"
+        assert data.colormap(1)[7] == (0x31, 0x82, 0xBD, 255)
+    if shutil.which("gdalinfo") is not None:
+        said = subprocess.run(["gdalinfo", str(path)], check=True, capture_output=True, text=True).stdout
+        assert re.search(r"Categories:(\s+\d: *){2}\s+2: forêt", said)
+        assert said.count("<F>water &lt;deep&gt;</F>") == 1  # in the table of attributes
 
 
 def test_mixed_types_and_no_raster_are_said(tmp_path: Path) -> None:
@@ -240,11 +250,47 @@ def test_crossing_outlines_are_repaired_and_shapes_without_area_left_out(tmp_pat
     assert 40 <= (drawn.labels == 3).sum() <= 60
     assert not (drawn.labels == 4).any()
     assert drawn.notes == (
-        "1 polygons of p.gpkg cross themselves and were repaired.",
-        "1 shapes of p.gpkg have no area and were left out.",
+        "1 polygon of p.gpkg was repaired: crossing outlines.",
+        "1 polygon of p.gpkg was left out: no area.",
     )
     with pytest.raises(InputError, match=r"No polygon .* has an area"):
         rasterize(write_polygons(tmp_path / "flat.gpkg", [flat], value=[1]), GRID)
+
+
+def test_lines_that_belong_to_polygons_give_no_label(tmp_path: Path) -> None:
+    """A spike without width, and a collection of a polygon and a line: pixels along lines are not of the class."""
+    a, _, c, _, e, f = GRID.transform
+    spike = [(0, 0), (10, 0), (10, 10), (40, 10.5), (10, 10), (0, 10)]
+    spiked = shapely.Polygon([(c + a * x, f + e * y) for x, y in spike])
+    line = shapely.LineString([(c, f + e * 50.5), (c + a * 80, f + e * 50.5)])
+    mixed = shapely.GeometryCollection([box(20, 20, 30, 30), line, shapely.GeometryCollection([box(30, 20, 32, 30)])])
+    overlapping = shapely.MultiPolygon([box(50, 10, 60, 20), box(55, 15, 65, 25)])
+    drawn = rasterize(write_polygons(tmp_path / "p.gpkg", [spiked, mixed, overlapping], value=[1, 2, 3]), GRID)
+    expected = np.zeros((60, 80), np.uint8)
+    expected[:10, :10], expected[20:30, 20:32], expected[10:20, 50:60], expected[15:25, 55:65] = 1, 2, 3, 3
+    np.testing.assert_array_equal(drawn.labels, expected)
+
+
+def test_the_layer_with_polygons_is_taken_and_others_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "p.gpkg"
+    layers = (("places", shapely.Point(0, 0), "Point"), ("a", box(0, 0, 9, 9), "Polygon"), ("b", box(0, 0, 1, 1), None))
+    for name, shape, kind in layers:
+        raw.write(
+            path, shapely.to_wkb(np.array([shape], object)), [np.array([5])], ["value"], crs=UTM,
+            geometry_type=kind or "Polygon", driver="GPKG", layer=name, append=path.exists(),
+        )  # fmt: skip
+    drawn = rasterize(path, GRID)
+    assert (drawn.labels == 5).sum() == 81
+    assert drawn.notes == ("p.gpkg has 2 layers with polygons; 'a', the first, is taken.",)
+
+
+def test_polygons_without_a_place_in_the_images_coordinates_are_said(tmp_path: Path) -> None:
+    moved = rasterio.warp.transform_geom(UTM, "EPSG:4326", shapely.geometry.mapping(box(5, 5, 30, 30)))
+    nowhere = shapely.Polygon([(0, 0), (np.inf, 0), (1, 1)])
+    shapes = [shapely.geometry.shape(moved), nowhere, shapely.box(-1e9, -1e9, 1e9, 1e9)]
+    drawn = rasterize(write_polygons(tmp_path / "p.gpkg", shapes, "EPSG:4326", value=[1, 2, 3]), GRID)
+    assert np.unique(drawn.labels).tolist() == [0, 1]
+    assert len(drawn.notes) == 2
 
 
 @pytest.mark.parametrize(
@@ -338,8 +384,8 @@ def test_polygons_that_give_no_label_are_counted(tmp_path: Path) -> None:
     drawn = rasterize(path, GRID)
     assert np.unique(drawn.labels).tolist() == [0, 4]
     assert drawn.notes == (
-        "2 polygons of p.gpkg cover no pixel's centre, or later ones cover theirs; they gave no label.",
-        "1 polygons of p.gpkg lie outside the image.",
+        "2 polygons of p.gpkg were without effect: too small for a pixel's centre, or under later ones.",
+        "1 polygon of p.gpkg was without effect: outside the image.",
     )
     assert rasterize(path, GRID, may_be_empty=True).notes == drawn.notes[:1]
 
@@ -400,7 +446,8 @@ def test_satellite_weights_bring_their_own_statistics() -> None:
     assert segmenter.training["reflectance"] == "0.0001"
     by_hand = dataclasses.replace(segmenter, training={})
     np.testing.assert_array_equal(
-        segmenter.predict(image, "CYX"), by_hand.predict(image.astype(np.float32) * np.float32(0.0001), "CYX")
+        segmenter.predict(image, "CYX", engine="float32"),
+        by_hand.predict(image.astype(np.float32) * np.float32(0.0001), "CYX", engine="float32"),
     )
     with pytest.raises(InputError, match=r"takes reflectance, mostly 0 to 1\. Got a band with mean 30"):
         fcn.prepare_training(image, labels, **options)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ..data import check_axes, guess_axes, spatial_axes
 from ..errors import InputError
 from ..io import ImageFile, find_files, pair_by_stem, read_image, read_labels
+from ..io.geotiff import stated_nodata
 from .console import say
 from .maps import draw_polygons, polygon_file, with_bands
 
@@ -33,6 +34,7 @@ class LabelledFiles:
     nodata : image value of missing pixels, where a file states it.
     pixel_size : in micrometres or map units, where all files state the same for Y and X.
     class_names : of label values, where labels are polygons with names.
+    ignore : label values that mark missing pixels, where files of labels state it; what 0 means is a setting.
     """
 
     names: list[str]
@@ -42,6 +44,7 @@ class LabelledFiles:
     nodata: float | None
     pixel_size: float | None
     class_names: dict[int, str] | None = None
+    ignore: tuple[int, ...] = ()
 
 
 def find_pairs(images: str, labels: str, held_out: str | None) -> tuple[Pairs, Pairs]:
@@ -95,10 +98,12 @@ def read_pairs(
     """
     files = [read_image(image, lazy=False) for image, _ in pairs]
     class_names: dict[int, str] | None = None
+    ignore: set[int | None] = set()
     if pairs and polygon_file(str(pairs[0][1])):
         labels, class_names = draw_polygons(pairs)
     else:
         labels = [read_labels(label) for _, label in pairs]
+        ignore = {stated_nodata(label) for _, label in pairs}
     found: dict[str, Path] = {}
     for file, label, (_, label_path) in zip(files, labels, pairs, strict=True):
         found.setdefault(_fitting_axes(file, label, label_path, axes), file.path)
@@ -118,6 +123,7 @@ def read_pairs(
         common_nodata(files),
         _common_pixel_size(files),
         class_names,
+        tuple(sorted(value for value in ignore if value)),
     )
 
 

@@ -69,6 +69,8 @@ class Source:
         settings = {**self.settings, "axes": data.axes}
         if settings.get("nodata") is None:
             settings["nodata"] = data.nodata
+        if data.ignore:
+            settings["ignore"] = tuple(sorted({*settings.get("ignore", ()), *data.ignore}))
         if data.class_names is not None:  # where no polygon lies, nobody has judged
             settings.setdefault("zero", "unlabelled")
             further.setdefault("class_names", data.class_names)

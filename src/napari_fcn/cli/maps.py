@@ -68,10 +68,23 @@ def with_bands(file: ImageFile, axes: str, bands: str | None, reflectance: str |
 
     axes = check_axes(axes, file.array.shape)
     count = file.array.shape[axes.index("C")] if "C" in axes else 1
-    chosen = parse_bands(bands, file.channel_names or (), count)
+    chosen = parse_bands(bands, _names(file, count), count)
     stack = BandStack(file.array, axes, chosen, file.nodata)
     names = tuple(band.name for band in chosen)
     return dataclasses.replace(file, array=stack, axes=stack.axes, channel_names=names)
+
+
+def _names(file: ImageFile, count: int) -> Sequence[str]:
+    """What a file calls its bands, as layers in napari show it; empty where it says nothing."""
+    from ..io.geotiff import has_georeference
+
+    if has_georeference(file.path) and find_spec("rasterio"):
+        from ..geo import read_info
+
+        names = read_info(file.path).bands
+        if len(names) == count:
+            return names
+    return file.channel_names or ()
 
 
 class MapResults:

@@ -91,6 +91,7 @@ def _graph(path: Path, weights: Mapping[str, Any], read: Any) -> dict[str, Tenso
     import torch
 
     from .onnx_file import onnx_modules
+    from .reading import keeps_weights_elsewhere
 
     if "onnx" not in weights:
         raise InputError(
@@ -99,9 +100,10 @@ def _graph(path: Path, weights: Mapping[str, Any], read: Any) -> dict[str, Tenso
         )
     onnx, _ = onnx_modules()
     try:
-        graph = onnx.load_model_from_string(read(weights["onnx"]["source"])).graph
+        model = onnx.load_model_from_string(read(weights["onnx"]["source"]))
     except Exception as error:
         raise InputError(f"The ONNX weights of {str(path)!r} are damaged.") from error
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer):
+    if keeps_weights_elsewhere(model):
         raise InputError(f"The ONNX weights of {str(path)!r} are in other files, whose paths are not followed.")
-    return {tensor.name: torch.from_numpy(np.array(onnx.numpy_helper.to_array(tensor))) for tensor in graph.initializer}
+    tensors = model.graph.initializer
+    return {tensor.name: torch.from_numpy(np.array(onnx.numpy_helper.to_array(tensor))) for tensor in tensors}

@@ -17,7 +17,7 @@ from ..errors import FcnError, InputError
 from ..segmenter import FORMAT, KEY, Segmenter
 from .onnx_file import onnx_modules
 
-__all__ = ["is_package", "load_any", "read_onnx"]
+__all__ = ["is_package", "keeps_weights_elsewhere", "load_any", "read_onnx"]
 
 DESCRIPTION = "config.json"
 """In the folders of other programs' whole networks."""
@@ -113,7 +113,7 @@ def open_session(path: Path) -> tuple[Any, Mapping[str, str]]:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:
         raise InputError(f"{str(path)!r} is damaged or no ONNX file.") from error
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(model.graph)):
+    if keeps_weights_elsewhere(model):
         raise InputError(
             f"{str(path)!r} keeps its weights in other files, whose paths are not followed because they could lead "
             f"anywhere; save it as one file, for example with onnx.save(model, path, save_as_external_data=False)."
@@ -132,16 +132,16 @@ def open_session(path: Path) -> tuple[Any, Mapping[str, str]]:
     return session, metadata
 
 
-def _tensors(graph: Any) -> Any:
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            if attribute.HasField("g"):
-                yield from _tensors(attribute.g)
-            for each in attribute.graphs:
-                yield from _tensors(each)
+def keeps_weights_elsewhere(message: Any) -> bool:
+    """Whether a tensor in any part of an ONNX model, or of what is in it, lies in another file."""
+    if message.DESCRIPTOR.name == "TensorProto" and (message.data_location == 1 or message.external_data):  # EXTERNAL
+        return True
+    return any(
+        keeps_weights_elsewhere(part)
+        for field, value in message.ListFields()
+        if field.message_type is not None
+        for part in ([value] if hasattr(value, "ListFields") else value)
+    )
 
 
 def _document(path: Path, text: str) -> dict[str, Any]:

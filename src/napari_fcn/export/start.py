@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import InputError
 from ..segmenter import KEY, Segmenter
 from .reading import is_package
 
@@ -31,6 +32,11 @@ def read_start(path: str | Path, options: Mapping[str, Any]) -> tuple[Segmenter 
     from ..models.weights_file import read_document
 
     given = Path(path).expanduser()
+    if given.suffix.lower() == ".onnx":
+        raise InputError(
+            f"{str(path)!r} is an ONNX file, which can be predicted with, but whose layers, merged for that, become no "
+            f"segmenter and learn nothing more; take the weights that it was made of."
+        )
     if is_package(given):
         from .bioimageio_start import start_from_package
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..data.classes import LabelClass, default_color
 from ..errors import FcnError, InputError, OutputError
 from .dress import paint
-from .raster import GeoInfo, open_levels, read_info, write_geotiff
+from .raster import GeoInfo, RasterArray, open_levels, read_info, write_geotiff
 from .sidecar import write_sidecars
 
 __all__ = ["get_reader", "place", "read_layers", "write_layer"]
@@ -19,6 +21,9 @@ __all__ = ["get_reader", "place", "read_layers", "write_layer"]
 KEY = "geo"
 """Where a layer's metadata says its place."""
 CHUNK = 1024
+SAMPLES, SAMPLE = 6, 64
+"""Along each side so many windows of so many pixels are read for the range of values that is shown."""
+COLOURS = ("red", "green", "blue")
 LayerData = tuple[Any, dict[str, Any], str]
 
 
@@ -33,14 +38,15 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
 
 
 def read_layers(path: str | Sequence[str]) -> list[LayerData]:
-    """One image layer a file, that reads the pixels which are looked at.
+    """One image layer a file, that reads the pixels which are looked at, and a view in colour where bands have them.
 
-    Three bands of 8 bits are a picture in colour with axes YXC; other rasters are a stack of bands with axes CYX.
-    Overviews become the smaller levels of a multiscale layer. The layer lies at `(-y, x)` in map units, because
-    napari's rows run downwards; what the file said of its place, bands and nodata stands unchanged in the layer's
-    metadata.
+    Three bands of 8 bits are a picture in colour with axes YXC; other rasters are a stack of bands with axes CYX. Where
+    three of these are called red, green and blue, a picture of them lies above, with values from the 2nd to the 98th
+    percentile as 0 to 255. Overviews become the smaller levels of a multiscale layer. The layer lies at `(-y, x)` in
+    map units, because napari's rows run downwards; what the file said of its place, bands and nodata stands unchanged
+    in the layer's metadata.
     """
-    return [_layer(Path(each)) for each in ([path] if isinstance(path, str) else path)]
+    return [layer for each in ([path] if isinstance(path, str) else path) for layer in _layers(Path(each))]
 
 
 def place(info: GeoInfo) -> dict[str, Any]:
@@ -55,22 +61,15 @@ def place(info: GeoInfo) -> dict[str, Any]:
     return {"scale": (-e, a), "translate": (y, x)}
 
 
-def _layer(path: Path) -> LayerData:
+def _layers(path: Path) -> list[LayerData]:
     import dask.array as da
 
     info = read_info(path)
+    sources = open_levels(path)
     wrap: Any = da.from_array
-    levels = [
-        wrap(level, chunks=(level.shape[0], CHUNK, CHUNK), name=False, asarray=False) for level in open_levels(path)
-    ]
+    levels = [wrap(level, chunks=(level.shape[0], CHUNK, CHUNK), name=False, asarray=False) for level in sources]
     rgb = len(info.bands) == 3 and info.dtype == "uint8"
     where, axes = place(info), "YXC" if rgb else "YX" if len(info.bands) == 1 else "CYX"
-    if rgb:
-        levels = [da.moveaxis(level, 0, -1) for level in levels]
-    elif len(info.bands) == 1:
-        levels = [level[0] for level in levels]
-    else:
-        where = _for_stack(where)
     settings: dict[str, Any] = {
         "name": path.stem,
         "rgb": rgb,
@@ -80,13 +79,30 @@ def _layer(path: Path) -> LayerData:
             "napari_fcn": {"axes": axes},  # what the widgets look for
             "nodata": info.nodata,
         },
-        **where,
+        **(_for_stack(where) if axes == "CYX" else where),
     }
-    if not rgb:
-        settings["contrast_limits"] = _contrast(levels[-1], info)
+    if rgb:
+        return [_image([da.moveaxis(level, 0, -1) for level in levels], settings)]
+    sampled = _sampled(sources[-1], info)
+    settings["contrast_limits"] = _range(np.concatenate(sampled), 1)
+    found = [_image(levels if axes == "CYX" else [level[0] for level in levels], settings)]
+    names = [name.lower() for name in info.bands]
+    if axes == "CYX" and all(colour in names for colour in COLOURS):
+        bands = [names.index(colour) for colour in COLOURS]
+        stretch = functools.partial(_stretched, ranges=[_range(sampled[band], 2) for band in bands])
+        # Chunks of one band each, or all bands would be read for three.
+        alone = [wrap(level, chunks=(1, CHUNK, CHUNK), name=False, asarray=False)[bands] for level in sources]
+        planes = [da.moveaxis(level, 0, -1).rechunk({2: len(bands)}) for level in alone]
+        pictures = [plane.map_blocks(stretch, dtype=np.uint8) for plane in planes]
+        metadata = {KEY: {**info.to_json(), "bands": COLOURS, "nodata": None}, "napari_fcn": {"axes": "YXC"}}
+        found.append(_image(pictures, {"name": f"{path.stem} in colour", "rgb": True, "metadata": metadata, **where}))
+    return found
+
+
+def _image(levels: list[Any], settings: dict[str, Any]) -> LayerData:
     if len(levels) > 1:
-        settings["multiscale"] = True
-    return (levels if len(levels) > 1 else levels[0], settings, "image")
+        return levels, {**settings, "multiscale": True}, "image"
+    return levels[0], settings, "image"
 
 
 def _for_stack(where: dict[str, Any]) -> dict[str, Any]:
@@ -97,17 +113,35 @@ def _for_stack(where: dict[str, Any]) -> dict[str, Any]:
     return {"scale": (1.0, *where["scale"]), "translate": (0.0, *where["translate"])}
 
 
-def _contrast(smallest: Any, info: GeoInfo) -> tuple[float, float]:
-    """The range of most values of a few thousand pixels that have data."""
-    step = max(1, max(smallest.shape[-2:]) // 64)
-    values = np.asarray(smallest[..., ::step, ::step]).astype(np.float64).ravel()
-    values = values[np.isfinite(values)]
+def _sampled(level: RasterArray, info: GeoInfo) -> list[npt.NDArray[np.float64]]:
+    """Of each band some values that are there, from windows all over the raster: not all of its pixels are read."""
+    _, height, width = level.shape
+    parts = []
+    for row in np.unique(np.linspace(0, max(0, height - SAMPLE), SAMPLES).astype(int)):
+        for column in np.unique(np.linspace(0, max(0, width - SAMPLE), SAMPLES).astype(int)):
+            window = level[:, row : row + SAMPLE, column : column + SAMPLE]
+            parts.append(window.reshape(len(window), -1).astype(np.float64))
+    values = np.concatenate(parts, axis=1)
+    there = np.isfinite(values)
     if info.nodata is not None:
-        values = values[values != info.nodata]
+        there &= values != info.nodata
+    return [band[known] for band, known in zip(values, there, strict=True)]
+
+
+def _range(values: npt.NDArray[np.float64], percent: float) -> tuple[float, float]:
+    """The range of most of the values."""
     if not values.size:
         return (0.0, 1.0)
-    low, high = np.percentile(values, [1, 99])
+    low, high = np.percentile(values, [percent, 100 - percent])
     return (float(low), float(high) if high > low else float(low) + 1)
+
+
+def _stretched(block: npt.NDArray[Any], ranges: list[tuple[float, float]]) -> npt.NDArray[np.uint8]:
+    """Bands `(Y, X, 3)` as colours from 0 to 255."""
+    low, high = np.array(ranges).T
+    shares = np.nan_to_num((block.astype(np.float64) - low) / (high - low))
+    colours: npt.NDArray[np.uint8] = (255 * np.clip(shares, 0, 1)).round().astype(np.uint8)
+    return colours
 
 
 def write_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -135,12 +169,16 @@ def write_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
         raise OutputError(f"A GeoTIFF holds one plane or a stack of bands. Got shape {array.shape}.")
     is_labels = "features" in meta and array.dtype.kind in "iu" and array.ndim == 2 and "rgb" not in meta
     if is_labels:
-        array = array.astype(np.min_scalar_type(int(array.max(initial=0))))
+        ends = (int(array.min(initial=0)), int(array.max(initial=0)))
+        array = array.astype(np.result_type(*map(np.min_scalar_type, ends)))
     count = len(array) if array.ndim == 3 else 1
     bands = info.bands if len(info.bands) == count and not is_labels else ()
-    write_geotiff(path, array, info, nodata=0 if is_labels else info.nodata, bands=bands, overwrite=True)
+    classes = _classes(array, facts) if is_labels else []
+    nodata = info.nodata
+    if is_labels:  # where 0 is a class, it is shown
+        nodata = None if any(entry.value == 0 for entry in classes) else 0
+    write_geotiff(path, array, info, nodata=nodata, bands=bands, overwrite=True)
     if is_labels:
-        classes = _classes(array, facts)
         paint(path, classes)
         write_sidecars(path, classes)
     return [path]

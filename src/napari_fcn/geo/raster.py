@@ -16,7 +16,7 @@ from ..errors import InputError, OutputError
 from ..io.atomic import atomic
 from .extra import need
 
-__all__ = ["GeoInfo", "RasterArray", "open_levels", "read_info", "to_cog", "write_geotiff"]
+__all__ = ["GeoInfo", "RasterArray", "open_levels", "read_info", "short", "to_cog", "write_geotiff"]
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 SMALL_BLOCK = 512
@@ -75,9 +75,12 @@ def opened(path: Path, **options: Any) -> Iterator[Any]:
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
             dataset = rasterio.open(path, **options)
     except rasterio.errors.RasterioError as error:
-        raise InputError(f"{str(path)!r} is damaged or no raster that can be read ({_short(error)}).") from error
+        raise InputError(f"{str(path)!r} is damaged or no raster that can be read ({short(error)}).") from error
     with dataset:
-        yield dataset
+        try:
+            yield dataset
+        except rasterio.errors.RasterioIOError as error:
+            raise InputError(f"{str(path)!r} cannot be read or written wholly ({short(error)}).") from error
 
 
 def read_info(path: str | Path) -> GeoInfo:
@@ -236,5 +239,6 @@ def to_cog(path: str | Path, *, nearest: bool) -> None:
         )
 
 
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:150].rstrip(".")
+def short(error: BaseException) -> str:
+    """The first of what GDAL says."""
+    return " ".join(str(error).split(";")[0].split())[:150].rstrip(".")

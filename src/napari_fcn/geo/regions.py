@@ -162,6 +162,9 @@ def _areas(shapes: npt.NDArray[Any], pixels: npt.NDArray[Any], info: GeoInfo) ->
         return pixels * info.pixel_area, unit
     if not len(shapes):
         return np.zeros(0), "square metre"
+
     # Steps follow meridians and parallels, which an equal-area cylinder keeps as straight lines: areas are exact.
-    flat = warp.transform_geom(crs, "EPSG:6933", [shapely.geometry.mapping(each) for each in shapes])
-    return shapely.area(np.array([shapely.geometry.shape(each) for each in flat], object)), "square metre"
+    def flat(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.stack(warp.transform(crs, "EPSG:6933", *corners.T), axis=-1)
+
+    return shapely.area(shapely.transform(shapes, flat)), "square metre"

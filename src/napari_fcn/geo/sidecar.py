@@ -30,8 +30,8 @@ def write_sidecars(path: str | Path, classes: Iterable[LabelClass]) -> list[Path
     for sidecar, make in ((target.with_name(f"{target.name}.aux.xml"), _pam), (target.with_suffix(".qml"), _style)):
         root = make(table)
         Xml.indent(root)
-        with atomic(sidecar) as temporary:
-            temporary.write_bytes(Xml.tostring(root, encoding="utf-8", xml_declaration=True))
+        with atomic(sidecar) as temporary:  # without a declaration: GDAL would not look behind it
+            temporary.write_bytes(Xml.tostring(root, encoding="utf-8", xml_declaration=False))
         found.append(sidecar)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,15 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..registry import nearest
 from .extra import need
-from .raster import GeoInfo
+from .raster import GeoInfo, short
 
 __all__ = ["VECTOR_SUFFIXES", "Rasterized", "rasterize"]
 
 VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp")
 USUAL_NAMES = ("class", "class_name", "classname", "label", "landcover", "land_cover", "category", "type", "name", "id")
 MOST_CLASSES = 65535
+UNCLEAR = ("Unknown", "GeometryCollection")
+"""Kinds of layers that may hold polygons too."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,11 @@ def rasterize(
         The file cannot be read, has no such column, no usable polygon, or none on the image.
     """
     shapely, features = need("shapely", "rasterio.features")
-    shapes, columns, crs = _read(Path(path))
+    shapes, columns, crs, chosen = _read(Path(path))
     name = _column(path, attribute, columns)
     values, names = _classes(path, name, columns[name])
     shapes, notes = _repaired(path, shapes)
-    shapes = _brought(path, shapes, crs, info)
+    shapes, beyond = _brought(path, shapes, crs, info)
     (affine,) = need("affine")
     numbers = features.rasterize(
         ((shapely.geometry.mapping(shape), n) for n, shape in enumerate(shapes, 1) if not shape.is_empty),
@@ -78,7 +81,8 @@ def rasterize(
         raise InputError(
             f"No polygon of {str(path)!r} covers the centre of a pixel of the image; is it the right place?"
         )
-    return Rasterized(labels, names, notes + _left_out(path, shapes, numbers, info, outside=not may_be_empty))
+    left_out = _left_out(path, shapes, numbers, info, outside=not may_be_empty)
+    return Rasterized(labels, names, (*chosen, *notes, *beyond, *left_out))
 
 
 def _left_out(
@@ -95,34 +99,35 @@ def _left_out(
     small = none & ~away
     notes = []
     if small.any():
-        notes.append(
-            f"{int(small.sum())} polygons of {Path(path).name} cover no pixel's centre, or later ones cover theirs; "
-            f"they gave no label."
-        )
+        notes.append(_said(small, path, "without effect: too small for a pixel's centre, or under later ones"))
     if away.any() and outside:
-        notes.append(f"{int(away.sum())} polygons of {Path(path).name} lie outside the image.")
+        notes.append(_said(away, path, "without effect: outside the image"))
     return tuple(notes)
 
 
-def _read(path: Path) -> tuple[npt.NDArray[Any], dict[str, npt.NDArray[Any]], str | None]:
+def _read(path: Path) -> tuple[npt.NDArray[Any], dict[str, npt.NDArray[Any]], str | None, tuple[str, ...]]:
+    """Shapes, columns and reference system of the first layer with polygons, and a sentence where there are others."""
     shapely, pyogrio, raw, errors = need("shapely", "pyogrio", "pyogrio.raw", "pyogrio.errors")
     if not path.is_file():
         raise InputError(f"There is no file of polygons {str(path)!r}.")
     try:
         layers = pyogrio.list_layers(path)
-        if len(layers) == 0:
+        named = [name for name, kind in layers if kind and ("Polygon" in kind or kind in UNCLEAR)]
+        known = named or [name for name, _ in layers]
+        if not known:
             raise InputError(f"{str(path)!r} holds no layer of polygons.")
-        meta, _, geometry, fields = raw.read(path, layer=layers[0][0])
-    except (errors.DataSourceError, errors.DataLayerError, ValueError) as error:
+        meta, _, geometry, fields = raw.read(path, layer=known[0])
+        shapes = np.array([], object) if geometry is None else shapely.force_2d(shapely.from_wkb(geometry))
+    except (errors.DataSourceError, errors.DataLayerError, shapely.errors.ShapelyError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{str(path)!r} is damaged or no file of polygons ({str(error).rstrip('.')}).") from error
-    shapes = shapely.force_2d(shapely.from_wkb(geometry)) if geometry is not None else np.array([], object)
+        raise InputError(f"{str(path)!r} is damaged or no file of polygons ({short(error)}).") from error
     kinds = {shape.geom_type for shape in shapes if shape is not None}
     if not kinds & {"Polygon", "MultiPolygon"}:
         what = f"Got {', '.join(sorted(kinds))}" if kinds else "It is empty"
         raise InputError(f"{str(path)!r} must hold polygons. {what}.")
-    return shapes, dict(zip(meta["fields"], fields, strict=True)), meta["crs"]
+    chosen = (f"{path.name} has {len(named)} layers with polygons; {named[0]!r}, the first, is taken.",)
+    return shapes, dict(zip(meta["fields"], fields, strict=True)), meta["crs"], chosen if len(named) > 1 else ()
 
 
 def _column(path: str | Path, given: str | None, columns: Mapping[str, Any]) -> str:
@@ -140,7 +145,7 @@ def _column(path: str | Path, given: str | None, columns: Mapping[str, Any]) -> 
         if name in usual:
             return usual[name]
     raise InputError(
-        f"Which attribute of {str(path)!r} is the class? Say it with --class-attribute; "
+        f"Which attribute of {str(path)!r} is the class? Say it after a colon, as in FILE:ATTRIBUTE; "
         f"it has {', '.join(known) or 'none'}."
     )
 
@@ -163,31 +168,51 @@ def _classes(path: str | Path, name: str, column: npt.NDArray[Any]) -> tuple[npt
 
 
 def _repaired(path: str | Path, shapes: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
-    """The polygons with crossing outlines made valid, and those without area empty."""
+    """The polygons with crossing outlines made valid, and those without area empty.
+
+    Lines that are left of spikes and slivers are dropped: drawn, they would be pixels of the class.
+    """
     (shapely,) = need("shapely")
     empty = shapely.Polygon()
-    shapes = np.array([empty if shape is None else shape for shape in shapes], object)
+    shapes = np.array([empty if shape is None else _areal(shape) for shape in shapes], object)
     crossing = ~shapely.is_valid(shapes)
     notes = []
     if crossing.any():
-        shapes[crossing] = shapely.make_valid(shapes[crossing])
+        shapes[crossing] = shapely.make_valid(shapes[crossing], method="structure", keep_collapsed=False)
     flat = shapely.area(shapes) <= 0
     crossing &= ~flat
     if crossing.any():
-        notes.append(f"{int(crossing.sum())} polygons of {Path(path).name} cross themselves and were repaired.")
+        notes.append(_said(crossing, path, "repaired: crossing outlines"))
     if flat.all():
         raise InputError(f"No polygon of {str(path)!r} has an area.")
     if flat.any():
-        notes.append(f"{int(flat.sum())} shapes of {Path(path).name} have no area and were left out.")
+        notes.append(_said(flat, path, "left out: no area"))
         shapes[flat] = empty
     return shapes, tuple(notes)
 
 
-def _brought(path: str | Path, shapes: npt.NDArray[Any], crs: str | None, info: GeoInfo) -> npt.NDArray[Any]:
-    """The polygons in the image's reference system."""
-    (shapely, crs_module, warp, errors) = need("shapely", "rasterio.crs", "rasterio.warp", "rasterio.errors")
+def _areal(shape: Any) -> Any:
+    """Of a collection only the polygons."""
+    if shape.geom_type != "GeometryCollection":
+        return shape
+    (shapely,) = need("shapely")
+    parts = [_areal(part) for part in shape.geoms]
+    return shapely.union_all([part for part in parts if part.geom_type in ("Polygon", "MultiPolygon")])
+
+
+def _said(which: npt.NDArray[np.bool_], path: str | Path, what: str) -> str:
+    """A sentence about the polygons of a file for which something is true."""
+    count = int(which.sum())
+    return f"{count} polygon{'s' * (count != 1)} of {Path(path).name} {'was' if count == 1 else 'were'} {what}."
+
+
+def _brought(
+    path: str | Path, shapes: npt.NDArray[Any], crs: str | None, info: GeoInfo
+) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
+    """The polygons in the image's reference system, empty where they have no place in it, which is said."""
+    (shapely, crs_module, warp) = need("shapely", "rasterio.crs", "rasterio.warp")
     if info.crs is None and crs is None:
-        return shapes
+        return shapes, ()
     if info.crs is None or crs is None:
         which = "image" if info.crs is None else "file of polygons"
         raise InputError(
@@ -196,9 +221,20 @@ def _brought(path: str | Path, shapes: npt.NDArray[Any], crs: str | None, info: 
         )
     source, target = (crs_module.CRS.from_user_input(each) for each in (crs, info.crs))
     if source == target:
-        return shapes
+        return shapes, ()
+
+    def there(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.stack(warp.transform(source, target, *corners.T), axis=-1)
+
     try:
-        moved = warp.transform_geom(source, target, [shapely.geometry.mapping(each) for each in shapes])
-    except errors.RasterioError as error:
-        raise InputError(f"{str(path)!r} cannot be brought into the image's coordinates ({error}).") from error
-    return np.array([shapely.geometry.shape(each) for each in moved], object)
+        found = shapely.transform(shapes, there)
+    except Exception:  # noqa: BLE001 - GDAL's errors have no public class; some corners have no place there
+        found = np.array([shapely.Polygon()] * len(shapes), object)
+        for number, shape in enumerate(shapes):
+            with contextlib.suppress(Exception):
+                found[number] = shapely.transform(shape, there)
+    nowhere = ~np.isfinite(shapely.bounds(found)).all(axis=1) & ~shapely.is_empty(shapes)
+    if not nowhere.any():
+        return found, ()
+    found[nowhere] = shapely.Polygon()
+    return found, (_said(nowhere, path, "left out: no place in the image's coordinates"),)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import tifffile
 
 from ..errors import InputError
+from .geotiff import is_placed
 from .image_file import AXES, ImageFile, PixelSize, unit_name
 from .tiff_pieces import LARGE, PiecewiseTiff
 from .tiff_structure import check_structure
@@ -41,6 +42,7 @@ def read_tiff(path: Path, *, labels: bool = False, lazy: bool = False) -> ImageF
             raise InputError(f"{str(path)!r} is a TIFF without an image.")
         series = tiff.series[0]
         page = series.keyframe
+        _check_types(path, tiff)
         _check_segments(path, series, path.stat().st_size)
         if lazy and not labels and (large := _in_pieces(path, series, tiff)) is not None:
             return ImageFile(
@@ -55,7 +57,7 @@ def read_tiff(path: Path, *, labels: bool = False, lazy: bool = False) -> ImageF
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not labels:
             array, letters = _coloured(array, page.colormap), letters + "c"
         # A raster's fourth band is often marked as alpha by mistake; in a picture it is one.
-        if "c" in letters and page.extrasamples and int(page.extrasamples[-1]) in _ALPHA and not tiff.is_geotiff:
+        if "c" in letters and page.extrasamples and int(page.extrasamples[-1]) in _ALPHA and not is_placed(page):
             array = array.take(range(page.samplesperpixel - 1), axis=letters.index("c"))
         array, axes = _name_axes(array, letters)
         return ImageFile(
@@ -75,10 +77,20 @@ def _in_pieces(path: Path, series: tifffile.TiffPageSeries, tiff: tifffile.TiffF
         return None
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
         return None
-    if "S" in letters and page.extrasamples and int(page.extrasamples[-1]) in _ALPHA and not tiff.is_geotiff:
+    if "S" in letters and page.extrasamples and int(page.extrasamples[-1]) in _ALPHA and not is_placed(page):
         return None
     _, axes = _name_axes(np.empty((0,) * len(letters), series.dtype), letters.replace("S", "c"))
     return None if axes is None else PiecewiseTiff(path, series.shape, series.dtype, axes)
+
+
+def _check_types(path: Path, tiff: tifffile.TiffFile) -> None:
+    """Raise when the bands of the first page do not all have one type."""
+    bits, kinds = (tiff.pages.first.tags.valueof(code) for code in (258, 339))  # BitsPerSample, SampleFormat
+    if any(isinstance(each, tuple) and len(set(each)) > 1 for each in (bits, kinds)):
+        raise InputError(
+            f"All bands must have one type, and those of {str(path)!r} have {bits} bits; convert it, for example with "
+            f"gdal_translate -ot Float32."
+        )
 
 
 def _check_segments(path: Path, series: tifffile.TiffPageSeries, size: int) -> None:
