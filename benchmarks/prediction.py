@@ -107,9 +107,8 @@ def monai_predict(network, values: torch.Tensor, tile: int, overlap: float, layo
 
 def best_monai(network, values: torch.Tensor) -> dict:
     """The settings that are fastest on a part of the image, for as many tiles as the whole image has."""
-    from napari_fcn.inference.engine import choose_engine
-
-    precisions = ["fp32"] + (["bf16"] if choose_engine("cpu").precision == "bfloat16" else [])
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    precisions = ["fp32"] + (["bf16"] if {"amx_bf16", "avx512_bf16"} & set(flags) else [])
     part = values[..., :PART, :PART]
     found = []
     for tile in (512, 1024):
