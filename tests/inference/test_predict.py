@@ -149,7 +149,7 @@ def test_bfloat16_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatc
     from napari_fcn.inference import engine
 
     for has_it, precision in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr(engine, "_cpu_has_bfloat16", lambda has_it=has_it: has_it)
+        monkeypatch.setattr(engine, "_cpu_gains_by_bfloat16", lambda has_it=has_it: has_it)
         assert choose_engine("cpu").precision == precision
     with pytest.raises(InputError, match="no device 'tpu' on this machine; it has cpu"):
         choose_engine("tpu")

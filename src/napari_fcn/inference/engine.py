@@ -58,8 +58,8 @@ class Engine:
 def choose_engine(device: str = "auto") -> Engine:
     """The engine for a device name; "auto" takes CUDA or Apple's MPS when there is one, else the CPU.
 
-    On a CPU bfloat16 is taken where the processor gains by it (2 to 4 times faster with AMX); without instructions for it
-    it would be many times slower than float32.
+    On a CPU bfloat16 is taken where the processor gains by it; without instructions for it, it would be many times
+    slower than float32.
 
     Raises
     ------
