@@ -59,7 +59,7 @@ def choose_engine(device: str = "auto") -> Engine:
     """The engine for a device name; "auto" takes CUDA or Apple's MPS when there is one, else the CPU.
 
     On a CPU bfloat16 is taken where the processor gains by it; without instructions for it, it would be many times
-    slower than float32.
+    slower than float32. That follows from the device alone, so that a training gives the same numbers again.
 
     Raises
     ------
