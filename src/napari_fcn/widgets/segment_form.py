@@ -119,6 +119,7 @@ class SegmentForm(Panel):
                 tooltip="Trained in this session, or loaded from a file",
             )
         )
+        segmenter.native.setPlaceholderText("train or load one")
         load = PushButton(
             text="Load segmenter…", name="load_button", tooltip="Use a segmenter that was saved to a file"
         )
