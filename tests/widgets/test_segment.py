@@ -61,6 +61,12 @@ def test_the_labels_lie_on_the_image(viewer: napari.Viewer, segment: Segment, na
             np.testing.assert_allclose(place[more:], layer.data_to_world(corner), atol=1e-9)
 
 
+def test_the_newest_segmenter_is_chosen(viewer: napari.Viewer) -> None:
+    offer("older")
+    offer("newer")
+    assert Segment(viewer).segmenter.value == "newer"
+
+
 @pytest.mark.both_qt
 def test_the_same_image_again_updates_the_layer(viewer: napari.Viewer, segment: Segment) -> None:
     offer()

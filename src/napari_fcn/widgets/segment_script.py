@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..config import PredictionConfig
 from ..options import options
 from .script import Script, call, command, stem, told, write_array
@@ -22,7 +24,7 @@ def layers_script(job: SegmentJob, names: Sequence[str], folder: Path) -> Script
     """The script of a segmentation of layers; images and the segmenter are written to `folder`.
 
     Of a part of a layer its surroundings are written too, and a segmenter that knows the statistics of the whole layer;
-    the command line, which cannot cut, leaves the surroundings in its result.
+    the command line, which cannot cut, leaves the surroundings in its result. Results have no axis for a single slice.
     """
     segmenter = job.segmenter
     if not job.parts[0].whole:  # there is one
@@ -45,7 +47,12 @@ def layers_script(job: SegmentJob, names: Sequence[str], folder: Path) -> Script
         title = stem(number, name)
         source = folder / f"{title}.npy"
         whole = part.widened(axes, image.shape)
-        write_array(source, image if part.whole else image[whole.key(axes, image.shape)])
+        window = np.asarray(image if part.whole else image[whole.key(axes, image.shape)])
+        # A file's axes of one slice or frame are no axes.
+        single = tuple(i for i, axis in enumerate(axes) if axis in "TZ" and window.shape[i] == 1)
+        sides = dict(zip(axes.replace("C", ""), spacing, strict=True))
+        window, axes = window.squeeze(single), "".join(axis for i, axis in enumerate(axes) if i not in single)
+        write_array(source, window)
         output, probabilities, doubt, found = (
             folder / f"{title} {kind}.npy" for kind in ("labels", "probabilities", "uncertainty", "objects")
         )
@@ -58,7 +65,7 @@ def layers_script(job: SegmentJob, names: Sequence[str], folder: Path) -> Script
         given: dict[str, Any] = {"model": str(model), "images": str(source), "output": str(output), "axes": axes}
         spatial = axes.replace("C", "")
         if not part.whole:
-            shape = [side.stop - side.start for side in whole.key(spatial, _spatial(axes, image.shape))]
+            shape = [size for axis, size in zip(axes, window.shape, strict=True) if axis != "C"]
             cut = ", ".join(_text(side) for side in part.within(whole, spatial, shape))
             python.append(f"labels = labels[{cut}]")
             python += [f"probabilities = probabilities[:, {cut}]"] * scores
@@ -71,8 +78,9 @@ def layers_script(job: SegmentJob, names: Sequence[str], folder: Path) -> Script
             python.append(f"np.save({str(doubt)!r}, uncertainty(probabilities, {measure}))")
             given["uncertainty"] = str(doubt)
         if objects:
+            kept = tuple(sides[axis] for axis in spatial)
             values = [entry.value for entry in segmenter.classes if entry.value != 0]
-            python.append(f"objects = numbered(labels, {spatial!r}, {values}, spacing={spacing})")
+            python.append(f"objects = numbered(labels, {spatial!r}, {values}, spacing={kept})")
             python.append(f"np.save({str(found)!r}, objects)")
         commands.append(command("predict", {**given, **settings}))
     return Script("\n".join(python) + "\n", " && ".join(commands))
@@ -106,10 +114,6 @@ def _written(segmenter: Segmenter, folder: Path) -> tuple[Path, str]:
     model = folder / "segmenter.safetensors"
     segmenter.save(model, overwrite=True)
     return model, f"segmenter = fcn.Segmenter.load({str(model)!r})"
-
-
-def _spatial(axes: str, shape: Sequence[int]) -> list[int]:
-    return [size for axis, size in zip(axes, shape, strict=True) if axis != "C"]
 
 
 def _text(side: slice) -> str:
