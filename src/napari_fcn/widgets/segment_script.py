@@ -36,7 +36,7 @@ def layers_script(job: SegmentJob, names: Sequence[str], folder: Path) -> Script
     python = ["import numpy as np", "", "import napari_fcn as fcn"]
     if objects:
         python.append("from napari_fcn.imaging.objects import numbered")
-        python.insert(0, "# The command line has no such objects; its filter 'watershed' has a rule of its own.")
+        python.insert(0, "# On the command line, objects come of the labels: `napari-fcn process watershed`.")
     if "with_uncertainty" in job.wanted:
         python.append("from napari_fcn.inference.predict import uncertainty")
     python += ["", loading]
