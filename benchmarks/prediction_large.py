@@ -48,6 +48,9 @@ def main() -> None:
     parser.add_argument(
         "--model", type=Path, help="where the network is; FOLDER/model.safetensors, made there, if not given"
     )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with a run that was stopped; its own peak is reported"
+    )
     parser.add_argument("--make", action="store_true", help="only make the images and the network")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -63,9 +66,11 @@ def main() -> None:
             make(image)
         if arguments.make:
             continue
-        shutil.rmtree(labels, ignore_errors=True)
+        if not arguments.resume:
+            shutil.rmtree(labels, ignore_errors=True)
         program = "import sys; from napari_fcn.cli import main; sys.exit(main(sys.argv[1:]))"
         options = ["--model", str(model), "--images", str(image), "--output", str(labels), "--axes", "YX"]
+        options += ["--resume"] if arguments.resume else []
         begin = time.perf_counter()
         process = subprocess.Popen([sys.executable, "-c", program, "predict", *options], stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)

@@ -28,7 +28,7 @@ def formula(predictor, classes: int, *, shared: int) -> float:
     tile = predictor.grid.tile_height * predictor.grid.tile_width
     width = predictor.planes.width
     features = bytes_per_pixel(predictor.network, 1) * tile
-    return features + 4 * classes * (10 * tile + shared * width) + 25 * tile + (shared + 512) * width
+    return features + 4 * classes * (10 * tile + shared * width) + 30 * tile + (shared + 512) * width
 
 
 def run(tile: int, classes: int) -> dict:

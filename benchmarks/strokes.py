@@ -1,19 +1,21 @@
 """Learning from a few strokes: score against seconds, beside pixel classifiers, the plain script and dense labels.
 
-    python benchmarks/strokes.py DATA --output strokes.jsonl --plot strokes.png
+    python benchmarks/strokes.py DATA --convpaint FOLDER --output strokes.jsonl --plot strokes.png
     python benchmarks/strokes.py DATA --next --output next.jsonl
 
 DATA is the folder of the five sets in SETS. Strokes are painted by a deterministic hand: on each image every class that
 is there gets the same allowance, 0.75 % of the pixels in all, in strokes of a 5-pixel brush that stay inside the class.
 One or two images are painted, with three seeds, and other images, of the split `test`, are scored by mean IoU of one
 pooled confusion matrix. Seconds are processor seconds of one thread, so that they do not depend on what else a machine
-does; segmenting the test images is not counted. Every contestant sees the same strokes.
+does; segmenting the test images is not counted. Every contestant sees the same strokes, but for `dense labels`, which
+sees all labels of the same images.
 
-`--convpaint FOLDER` names a folder with napari-convpaint and what it needs (`pip install --target FOLDER --no-deps
-napari-convpaint catboost six einops omegaconf antlr4-python3-runtime==4.9.3`), and adds
-its Gaussian features.
+FOLDER has napari-convpaint and what it needs (`pip install --target FOLDER --no-deps napari-convpaint catboost six
+einops omegaconf antlr4-python3-runtime==4.9.3 napari-guitils napari-annotation-project ilastik-napari sparse`); what
+its ilastik features take of fastfilters, `fastfilters.py` beside this file computes.
 `--next` measures what 'paint next' is worth instead: a simulated annotator paints five further strokes, each where the
-head is most unsure or at random, and the gains are compared. Results are JSON lines; an interrupted run goes on.
+head is most unsure or at random, and the gains are compared. Results are JSON lines; an interrupted run goes on, and
+one with `--seconds` ends before the next contestant begins that many seconds after its start.
 """
 
 from __future__ import annotations
@@ -22,112 +24,23 @@ import argparse
 import json
 import sys
 import time
+import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from stroke_hand import Answer, Array, Data, Strokes
+from stroke_rivals import convpaint, plain, scikit_image
 
-import napari_fcn as fcn  # before torch: it sets what torch's libraries read when they are loaded
-from napari_fcn.io import read_image, read_labels
+import napari_fcn as fcn
+from napari_fcn.inference.engine import choose_engine
 
 SETS = ("vnc_em_multiclass", "nasa_superalloy", "wbc_cellavision", "dsb2018_nuclei", "amazon_forest")
-FRACTION, BRUSH, LENGTH = 0.0075, 5, 60
-TESTED, SIDE = 6, 768
-"""Test images that are scored, and their largest side: pixel classifiers take seconds for each."""
-MARKS = (10.0, 20.0, 60.0)
-"""Seconds after which the networks that learn step by step are scored."""
-
-Array = np.ndarray[Any, Any]
-Answer = Callable[[Array], Array]
-
-
-class Strokes:
-    """A hand that paints labels `(H, W)`, 0 where it does not, class + 1 where it does."""
-
-    def __init__(self, truth: Array, seed: int) -> None:
-        self.truth = truth
-        self.random = np.random.default_rng(seed)
-        self.painted = np.zeros(truth.shape, np.uint8)
-        rows, columns = np.mgrid[-(BRUSH // 2) : BRUSH // 2 + 1, -(BRUSH // 2) : BRUSH // 2 + 1]
-        disc = rows**2 + columns**2 <= (BRUSH / 2) ** 2
-        self._disc = rows[disc], columns[disc]
-
-    def all_classes(self) -> Array:
-        """The same allowance for every class that is there."""
-        from scipy import ndimage
-
-        classes = np.unique(self.truth)
-        allowance = FRACTION * self.truth.size / len(classes)
-        for value in classes:
-            inside = self.truth == value
-            depth = np.minimum(ndimage.distance_transform_edt(inside), BRUSH / 2 + 0.5)
-            done = 0.0
-            for _ in range(400):
-                free = np.where(inside & (self.painted == 0), depth, 0)
-                if done >= min(allowance, inside.sum()) or free.max() <= 0:
-                    break
-                starts = np.flatnonzero(free >= min(free.max(), BRUSH / 2))
-                start = np.unravel_index(self.random.choice(starts), self.truth.shape)
-                done += self.stroke((int(start[0]), int(start[1])), allowance - done)
-        return self.painted
-
-    def stroke(self, start: tuple[int, int], allowance: float = np.inf) -> int:
-        """Paint the class at `start` along a winding line that stays inside it; returns the number of new pixels."""
-        inside = self.truth == self.truth[start]
-        place, angle = np.array(start, float), self.random.uniform(0, 2 * np.pi)
-        before = np.count_nonzero(self.painted)
-        for _ in range(LENGTH):
-            rows, columns = (np.rint(part).astype(int) + own for part, own in zip(place, self._disc, strict=True))
-            there = (rows >= 0) & (columns >= 0) & (rows < inside.shape[0]) & (columns < inside.shape[1])
-            rows, columns = rows[there], columns[there]
-            own = inside[rows, columns]
-            self.painted[rows[own], columns[own]] = self.truth[start] + 1
-            if np.count_nonzero(self.painted) - before >= allowance:
-                break
-            for turn in range(8):
-                turned = angle + self.random.normal(0, 0.3 + 0.2 * turn)
-                ahead = place + np.array([np.sin(turned), np.cos(turned)])
-                row, column = np.rint(ahead).astype(int)
-                if 0 <= row < inside.shape[0] and 0 <= column < inside.shape[1] and inside[row, column]:
-                    place, angle = ahead, turned
-                    break
-            else:
-                break
-        return int(np.count_nonzero(self.painted) - before)
-
-
-class Data:
-    """Images to paint on, in a fixed order, and images to be scored on, all with the same number of channels."""
-
-    def __init__(self, folder: Path) -> None:
-        splits = json.loads((folder / "split.json").read_text())
-        train = [self._read(folder, stem) for stem in splits["train"]]
-        self.channels = min(image.shape[2] for image, _ in train)
-        fitting = [pair for pair in train if pair[0].shape[2] == self.channels]
-        # Somebody who paints chooses images that show every class.
-        self.train = sorted(fitting, key=lambda pair: -len(np.unique(pair[1])))[:4]
-        test = [self._read(folder, stem) for stem in splits.get("test") or splits["val"]]
-        self.test = [(i[:SIDE, :SIDE], t[:SIDE, :SIDE]) for i, t in test if i.shape[2] == self.channels][:TESTED]
-
-    @staticmethod
-    def _read(folder: Path, stem: str) -> tuple[Array, Array]:
-        image = np.asarray(read_image(next((folder / "images").glob(f"{stem}.*"))).array)
-        truth = read_labels(next((folder / "masks").glob(f"{stem}.*")))
-        return (image if image.ndim == 3 else image[..., None])[..., :3], truth.astype(np.int64)
-
-    def painted(self, count: int, seed: int) -> tuple[list[Array], list[Array], list[Array]]:
-        """Images, strokes on them, and the truth."""
-        chosen = [self.train[(seed + number) % len(self.train)] for number in range(count)]
-        strokes = [Strokes(truth, 10 * seed + number).all_classes() for number, (_, truth) in enumerate(chosen)]
-        return [image for image, _ in chosen], strokes, [truth + 1 for _, truth in chosen]
-
-    def score(self, answer: Answer) -> float:
-        """Mean IoU of what `answer` makes of the test images, in labels of the strokes."""
-        found = [np.asarray(answer(image)) for image, _ in self.test]
-        return float(fcn.evaluate(found, [truth + 1 for _, truth in self.test], zero="unlabelled").mean_iou)
+MARKS = (1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
+"""Seconds after which what learns step by step is scored, if it has anything new to say."""
 
 
 def head(images: list[Array], strokes: list[Array], seed: int) -> Iterator[tuple[float, Answer]]:
@@ -136,208 +49,83 @@ def head(images: list[Array], strokes: list[Array], seed: int) -> Iterator[tuple
     segmenter = fcn.train(
         images, strokes, axes="YXC", zero="unlabelled", transfer="head", validation=0.0, seed=seed, device="cpu"
     )
-    yield time.process_time() - begin, lambda image: segmenter.predict(image, "YXC")
+    yield time.process_time() - begin, _answer(segmenter)
 
 
-def network(images: list[Array], labels: list[Array], seed: int, **options: Any) -> Iterator[tuple[float, Answer]]:
-    """napari-fcn's U-Net, scored at MARKS."""
-    from napari_fcn.api import prepare_training
-    from napari_fcn.training import Step
-
-    begin, left = time.process_time(), list(MARKS)
-    # Steps without end, so the rate neither rises nor falls by them.
-    settings = {"steps": 100_000, "schedule": "constant", "warm_up": 0.0, "validation": 0.0, "device": "cpu", **options}
-    training = prepare_training(images, labels, axes="YXC", zero="unlabelled", seed=seed, **settings)
-    run = training.run()
-    for event in run:
-        spent = time.process_time() - begin
-        if isinstance(event, Step) and spent >= left[0]:
-            left.pop(0)
-            training._scoring.last()
-            segmenter = training.segmenter()
-            yield spent, lambda image, of=segmenter: of.predict(image, "YXC")
-            if not left:
-                break
-            begin = time.process_time() - spent
-    run.close()
-
-
-def behind(
-    images: list[Array], strokes: list[Array], seed: int, architecture: str = "unet"
+def training(
+    images: list[Array], labels: list[Array], seed: int, marks: Sequence[float] = MARKS, **options: Any
 ) -> Iterator[tuple[float, Answer]]:
-    """napari-fcn's pixel head with a network behind it, in one training of 60 s: what it would answer at MARKS."""
-    import types
-
+    """One training of napari-fcn, until the last of the marks, with what it would answer at each."""
     from napari_fcn.api import prepare_training
     from napari_fcn.training import Step, loop
 
-    begin, left = time.process_time(), list(MARKS)
+    begin, left = time.process_time(), list(marks)
     before = loop.time
     loop.time = types.SimpleNamespace(perf_counter=time.process_time)  # type: ignore[assignment,misc]
     try:
-        training = prepare_training(
-            images,
-            strokes,
-            axes="YXC",
-            zero="unlabelled",
-            seed=seed,
-            transfer="head",
-            architecture=architecture,
-            time_budget=MARKS[-1],
-            device="cpu",
+        run = prepare_training(
+            images, labels, axes="YXC", zero="unlabelled", seed=seed, time_budget=marks[-1], device="cpu", **options
         )
         lost = 0.0
-        for event in training.run():
+        for event in run.run():
             spent = time.process_time() - begin - lost
-            first = isinstance(event, Step) and event.step == 1
-            if first or (isinstance(event, Step) and len(left) > 1 and spent >= left[0]):
-                if not first:
-                    left.pop(0)
-                    training._scoring.last()
-                    spent = time.process_time() - begin - lost
-                segmenter, paused = training.segmenter(), time.process_time()
-                yield spent, lambda image, of=segmenter: of.predict(image, "YXC")
+            if isinstance(event, Step) and spent >= left[0] and len(left) > 1:
+                left = [mark for mark in left if mark > spent] or [marks[-1]]
+                run._scoring.last()
+                segmenter, paused = run.segmenter(), time.process_time()
+                yield paused - begin - lost, _answer(segmenter)
                 lost += time.process_time() - paused
-                training._begin += time.process_time() - paused
-        segmenter = training.segmenter()
-        yield time.process_time() - begin - lost, lambda image: segmenter.predict(image, "YXC")
+                run._begin += time.process_time() - paused
+        segmenter = run.segmenter()
+        yield time.process_time() - begin - lost, _answer(segmenter)
     finally:
         loop.time = before  # type: ignore[misc]
 
 
-def scikit_image(images: list[Array], strokes: list[Array], seed: int) -> Iterator[tuple[float, Answer]]:
-    """scikit-image's trainable segmentation, as its gallery does it: multi-scale features and a random forest."""
-    from skimage import feature, future
-    from sklearn.ensemble import RandomForestClassifier
-
-    several = images[0].shape[2] > 1
-    describe = partial(
-        feature.multiscale_basic_features,
-        intensity=True,
-        edges=True,
-        texture=True,
-        sigma_min=1,
-        sigma_max=16,
-        channel_axis=-1 if several else None,
-    )
-
-    def features(image: Array) -> Array:
-        return np.asarray(describe(image if several else image[..., 0]))
-
-    begin = time.process_time()
-    forest = RandomForestClassifier(n_estimators=50, n_jobs=1, max_depth=10, max_samples=0.05, random_state=seed)
-    known = [features(image)[painted > 0] for image, painted in zip(images, strokes, strict=True)]
-    forest.fit(np.concatenate(known), np.concatenate([painted[painted > 0] for painted in strokes]))
-    yield time.process_time() - begin, lambda image: future.predict_segmenter(features(image), forest)
+def _answer(segmenter: fcn.Segmenter) -> Answer:
+    """With the engine that training uses: the fastest one would have to be found out for every segmenter."""
+    return partial(segmenter.predict, axes="YXC", engine=choose_engine("cpu").precision)
 
 
-def convpaint(images: list[Array], strokes: list[Array], seed: int) -> Iterator[tuple[float, Answer]]:
-    """napari-convpaint with its Gaussian features."""
-    from napari_convpaint.convpaint_model import ConvpaintModel
+Contestant = Callable[[list[Array], list[Array], int], Iterator[tuple[float, Answer]]]
 
-    several = images[0].shape[2] > 1
-
-    def arranged(image: Array) -> Array:
-        return np.moveaxis(image, -1, 0) if several else image[..., 0]
-
-    begin = time.process_time()
-    model = ConvpaintModel("gaussian")
-    model.set_params(channel_mode="multi" if several else "single")
-    model.train([arranged(image) for image in images], [painted.astype(int) for painted in strokes])
-    yield time.process_time() - begin, lambda image: np.asarray(model.segment(arranged(image))).squeeze()
-
-
-def plain(images: list[Array], strokes: list[Array], seed: int) -> Iterator[tuple[float, Answer]]:
-    """The script that people write: a U-Net on ImageNet weights, cross-entropy on what is painted."""
-    import segmentation_models_pytorch as smp
-    import torch
-    from plain_script import ENCODER, prepare
-    from torch.nn import functional
-
-    from napari_fcn.models.encoders import make_encoder
-
-    torch.manual_seed(seed)
-    random = np.random.default_rng(seed)
-    colours = [np.repeat(image, 3, -1) if image.shape[2] == 1 else image for image in images]
-    begin, left = time.process_time(), list(MARKS)
-    unet = smp.Unet(f"tu-{ENCODER}", encoder_weights=None, classes=int(max(s.max() for s in strokes)))
-    unet.encoder.load_state_dict(make_encoder(ENCODER, "imagenet", 3).state_dict())
-    optimizer = torch.optim.AdamW(unet.parameters(), lr=1e-3)
-
-    def answer(image: Array) -> Array:
-        padded = functional.pad(
-            prepare(np.repeat(image, 3, -1) if image.shape[2] == 1 else image)[None],
-            (0, -image.shape[1] % 32, 0, -image.shape[0] % 32),
-            mode="reflect",
-        )
-        with torch.inference_mode():
-            return unet(padded)[0, :, : image.shape[0], : image.shape[1]].argmax(0).numpy() + 1
-
-    while left:
-        unet.train()
-        crops, targets = [], []
-        for _ in range(8):
-            pick = random.integers(len(colours))
-            size = min(256, *strokes[pick].shape)
-            size -= size % 32
-            places = np.argwhere(strokes[pick] > 0)
-            middle = places[random.integers(len(places))]
-            start = [int(np.clip(m - size // 2, 0, s - size)) for m, s in zip(middle, strokes[pick].shape, strict=True)]
-            window = tuple(slice(at, at + size) for at in start)
-            crop, target = colours[pick][window], strokes[pick][window]
-            if random.random() < 0.5:
-                crop, target = crop[::-1], target[::-1]
-            if random.random() < 0.5:
-                crop, target = crop[:, ::-1], target[:, ::-1]
-            crops.append(prepare(crop))
-            targets.append(torch.from_numpy(target.astype(np.int64) - 1))
-        if len({crop.shape for crop in crops}) > 1:
-            continue
-        loss = functional.cross_entropy(unet(torch.stack(crops)), torch.stack(targets), ignore_index=-1)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        spent = time.process_time() - begin
-        if spent >= left[0]:
-            left.pop(0)
-            unet.eval()
-            yield spent, answer
-            begin = time.process_time() - spent
-
-
-CONTESTANTS: dict[str, Any] = {
+CONTESTANTS: dict[str, Contestant] = {
     "pixel head": head,
-    "head, then a network": behind,
+    "head, then a network": partial(training, transfer="head", architecture="unet"),
     "scikit-image": scikit_image,
-    "convpaint": convpaint,
-    "U-Net on strokes": lambda i, s, seed: network(i, s, seed, transfer="finetune"),
-    "plain script": plain,
+    "convpaint, Gaussian": convpaint,
+    "convpaint, ilastik": partial(convpaint, features="ilastik"),
+    "plain script": partial(plain, marks=MARKS),
+    "dense labels": partial(training, marks=(20.0, 60.0), transfer="finetune", architecture="unet", validation=0.0),
 }
+LABELS_ALL = ("dense labels",)
+"""Contestants that see every label of the painted images."""
 
 
-def compare(arguments: argparse.Namespace, results: list[dict[str, Any]], add: Callable[..., None]) -> None:
-    """All contestants on all sets, with one and two painted images."""
+def compare(arguments: argparse.Namespace, results: list[dict[str, Any]], add: Callable[..., None]) -> bool:
+    """All contestants on all sets, with one and two painted images; whether that came to an end in time."""
+    begin = time.perf_counter()
     for seed in range(arguments.seeds):
         for name in arguments.sets:
-            data = Data(arguments.data / name)
+            data: Data | None = None
             for count in arguments.images:
-                images, strokes, truth = data.painted(count, seed)
-                chosen = {key: CONTESTANTS[key] for key in arguments.contestants if key in CONTESTANTS}
-                if "dense labels" in arguments.contestants:
-                    chosen["dense labels"] = lambda i, s, n, t=truth: network(i, t, n, transfer="finetune")
-                for contestant, run in chosen.items():
+                for contestant in arguments.contestants:
                     what = {"set": name, "images": count, "seed": seed, "contestant": contestant}
                     if any(all(row[key] == value for key, value in what.items()) for row in results):
                         continue
-                    for seconds, answer in run(images, strokes, seed):
-                        begin = time.process_time()
-                        score = data.score(answer)
-                        add(
-                            **what,
-                            seconds=round(seconds, 2),
-                            score=round(score, 4),
-                            segmenting=time.process_time() - begin,
-                        )
+                    if arguments.seconds is not None and time.perf_counter() - begin > arguments.seconds:
+                        return False
+                    data = data or Data(arguments.data / name)
+                    images, strokes, truth = data.painted(count, seed)
+                    seen = truth if contestant in LABELS_ALL else strokes
+                    # Written down together, for a contestant that was interrupted begins anew.
+                    rows = [
+                        {**what, "seconds": round(seconds, 2), "score": round(data.score(answer), 4)}
+                        for seconds, answer in CONTESTANTS[contestant](images, seen, seed)
+                    ]
+                    for row in rows:
+                        add(**row)
+    return True
 
 
 def paint_next(arguments: argparse.Namespace, results: list[dict[str, Any]], add: Callable[..., None]) -> None:
@@ -365,7 +153,7 @@ def paint_next(arguments: argparse.Namespace, results: list[dict[str, Any]], add
                     config=TrainingConfig(transfer="head", seed=seed),
                 )
                 live.update([hand.painted])
-                scores = [data.score(partial(live.segmenter().predict, axes="YXC"))]
+                scores = [data.score(_answer(live.segmenter()))]
                 for _ in range(5):
                     if where == "random":
                         place = tuple(int(random.integers(size)) for size in truth.shape)
@@ -376,7 +164,7 @@ def paint_next(arguments: argparse.Namespace, results: list[dict[str, Any]], add
                         place = most_unsure(seen.uncertainty, hand.painted > 0) or (0, 0)
                     hand.stroke((place[0], place[1]))
                     live.update([hand.painted])
-                scores.append(data.score(partial(live.segmenter().predict, axes="YXC")))
+                scores.append(data.score(_answer(live.segmenter())))
                 add(set=name, seed=seed, where=where, before=round(scores[0], 4), after=round(scores[1], 4))
 
 
@@ -451,7 +239,8 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--images", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--contestants", nargs="+", default=["pixel head", "scikit-image"])
+    parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))
+    parser.add_argument("--seconds", type=float, help="begin nothing new after so many seconds")
     parser.add_argument("--convpaint", type=Path, help="folder with napari-convpaint")
     parser.add_argument("--next", action="store_true", help="measure what 'paint next' is worth")
     parser.add_argument("--output", type=Path, required=True, help="JSON lines; existing ones are kept")
@@ -476,7 +265,8 @@ def main() -> None:
         gains = {w: [r["after"] - r["before"] for r in rows if r["where"] == w] for w in ("paint next", "random")}
         print({where: round(float(np.mean(gain)), 4) for where, gain in gains.items()})
         return
-    compare(arguments, rows, add)
+    if not compare(arguments, rows, add):
+        print("Not everything was measured yet; the same command goes on.")
     print(table(rows))
     if arguments.plot is not None:
         plot(rows, arguments.plot)

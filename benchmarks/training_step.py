@@ -27,9 +27,9 @@ from plain_script import ENCODER, load, prepare
 from torch.nn import functional
 
 import napari_fcn as fcn  # before torch: it sets what torch's libraries read when they are loaded
+from napari_fcn.inference.engine import choose_engine
 from napari_fcn.models.encoders import make_encoder
 from napari_fcn.training import Step
-from napari_fcn.training.precision import learning_engine
 
 BATCH, SIDE = 8, 256
 
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--bfloat16", action="store_true", help="also where it is not learnt in")
     arguments = parser.parse_args()
     images, labels = load(arguments.data, "train")
-    engine = learning_engine()
+    engine = choose_engine()
     print(f"{torch.get_num_threads()} threads, {engine.device}, {engine.precision}\n")
 
     loop = Loop(images, labels)

@@ -83,7 +83,7 @@ def test_second_ctrl_c_stops_at_once(data):
 
 
 def test_images_that_were_segmented_stay(data, trained):
-    large = np.zeros((3000, 3000), np.uint8)
+    large = np.zeros((1600, 1600), np.uint8)
     large[::7] = 200
     for number in range(1, 9):
         Image.fromarray(large).save(data / "images" / f"{number}.png")

@@ -107,6 +107,9 @@ def test_deepness_gets_every_key_as_the_type_that_it_reads(segmenter: fcn.Segmen
     assert values["model_type"] == "Segmentor"
     assert (values["resolution"], values["tile_size"], values["tiles_size"]) == (1000, 64, 64)
     assert values["class_names"] == {"0": "forest", "1": "town", "2": "water"}
+    # Tiles begin at multiples of the network's stride, here 4: moved by less, it would see other pixels together.
+    assert 15 <= values["tiles_overlap"] <= 25
+    assert int(64 * values["tiles_overlap"] / 100 * 2) // 2 % 4 == 0
     for key in ("standardization_mean", "standardization_std"):
         assert [type(value) for value in values[key]] == [float, float]
 

@@ -38,7 +38,7 @@ def source(tmp_path: Path) -> Path:
 def outputs_in(folder: Path, predictor, **settings) -> list[Output]:
     return [
         Output("labels", StoreSink(folder / "labels.zarr", predictor.frame, np.uint8, **settings)),
-        Output("uncertainty", StoreSink(folder / "unsure.zarr", predictor.frame, "float32", **settings)),
+        Output("probabilities", StoreSink(folder / "scores.zarr", predictor.frame, "float32", classes=3, **settings)),
     ]
 
 
@@ -77,7 +77,7 @@ def test_two_workers_are_one_process_also_when_killed_and_resumed(source, tmp_pa
                 os.kill(killed, signal.SIGKILL)
         assert fractions == pytest.approx(np.arange(5, windows + 1) / windows)
     finish(outputs)
-    for name in ("labels.zarr", "unsure.zarr"):
+    for name in ("labels.zarr", "scores.zarr"):
         expected, found = (np.asarray(zarr.open_array(tmp_path / part / name)[...]) for part in ("one", "two"))
         np.testing.assert_allclose(found, expected, atol=1e-5)
 

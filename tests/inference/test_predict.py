@@ -149,7 +149,24 @@ def test_bfloat16_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatc
     from napari_fcn.inference import engine
 
     for has_it, precision in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr(engine, "_cpu_has_bfloat16", lambda has_it=has_it: has_it)
+        monkeypatch.setattr(engine, "_cpu_gains_by_bfloat16", lambda has_it=has_it: has_it)
         assert choose_engine("cpu").precision == precision
     with pytest.raises(InputError, match="no device 'tpu' on this machine; it has cpu"):
         choose_engine("tpu")
+
+
+@pytest.mark.parametrize(
+    ("words", "gains"),
+    [
+        ("GenuineIntel avx512_bf16", False),
+        ("GenuineIntel avx512_bf16 amx_bf16", True),
+        ("AuthenticAMD avx512_bf16", True),
+        ("AuthenticAMD avx2", False),
+    ],
+)
+def test_which_processors_gain_by_bfloat16(monkeypatch: pytest.MonkeyPatch, words: str, gains: bool) -> None:
+    from napari_fcn.inference import engine
+
+    monkeypatch.setattr(engine.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(engine.Path, "read_text", lambda path, encoding: f"vendor_id : {words}\n")
+    assert engine._cpu_gains_by_bfloat16.__wrapped__() is gains

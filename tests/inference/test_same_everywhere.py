@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import dask.array
 import numpy as np
 import pytest
 import torch
 import zarr
+import zarr.storage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +70,12 @@ def plain(plane, *, tile: int, overlap: int, border: int, blending: str, flips: 
     return (total / weight)[inside]
 
 
+def in_zarr(image: np.ndarray) -> zarr.Array:
+    return zarr.create_array(
+        zarr.storage.MemoryStore(), data=image, chunks=tuple(min(50, size) for size in image.shape)
+    )
+
+
 @settings(max_examples=25)
 @given(data=st.data())
 def test_strips_windows_and_stores_are_the_plain_loop(data, tmp_path_factory) -> None:
@@ -87,7 +95,9 @@ def test_strips_windows_and_stores_are_the_plain_loop(data, tmp_path_factory) ->
     np.testing.assert_allclose(scores.sum(axis=0), 1, atol=1e-5)
     np.testing.assert_array_equal(labels, np.array([3, 7, 9])[scores.argmax(axis=0)])
 
-    predictor = SMALL.predictor(image, axes, device="cpu", engine="float32", **options)
+    source = data.draw(st.sampled_from(["numpy", "dask", "zarr"]))
+    pieces = {"numpy": np.asarray, "dask": dask.array.from_array, "zarr": in_zarr}[source](image)
+    predictor = SMALL.predictor(pieces, axes, device="cpu", engine="float32", **options)
     frame = predictor.frame
     plane = data.draw(st.integers(0, len(frame.planes) - 1))
     if "Z" not in axes and "T" not in axes:

@@ -13,59 +13,75 @@ import torch
 
 import napari_fcn as fcn
 
+from .conftest import picture
+
 PROGRAM = """
 import json, sys
 import torch
 from conftest import picture
 from napari_fcn.api import prepare_training
 image, labels = picture()
-training = prepare_training(image, labels, **json.loads(sys.argv[2]))
-list(training.run())
-folder, workers = sys.argv[1], training.workers
-weights = torch.cat([p.detach().flatten() for p in training.network.parameters()])
-torch.save(weights, f"{folder}/rank{workers.rank}of{workers.count}.pt")
+for name, settings in json.loads(sys.argv[2]).items():
+    training = prepare_training(image, labels, **settings)
+    list(training.run())
+    weights = torch.cat([p.detach().flatten() for p in training.network.parameters()])
+    torch.save(weights, f"{sys.argv[1]}/{name}{training.workers.rank}of{training.workers.count}.pt")
 """
 
+ALIKE = {
+    "steps": 4,
+    "patch_size": 64,
+    "device": "cpu",
+    "loss": "cross_entropy",
+    "optimizer": "sgd",
+    "rate": 0.05,
+    "augment": "none",
+    "validation": 0.0,
+}
+SETTINGS = {
+    "scratch": {
+        **ALIKE, "transfer": "scratch", "architecture": "unet-classic", "norm": "group", "width": 8, "depth": 2
+    },
+    "frozen": {**ALIKE, "transfer": "frozen", "architecture": "fcn8s"},
+}  # fmt: skip
 
-def run(folder: Path, processes: int, **settings) -> list[torch.Tensor]:
-    """The learnt weights of each process."""
-    program = folder / "program.py"
-    program.write_text(PROGRAM)
+
+def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Start a program in two processes that know of each other, and wait for them."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
         "OMP_NUM_THREADS": "1",
     }
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command = [sys.executable, *(launcher if processes > 1 else []), str(program), str(folder), json.dumps(settings)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*command, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
-    return [torch.load(folder / f"rank{rank}of{processes}.pt", weights_only=True) for rank in range(processes)]
+    return done
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with what two processes have learnt, two patches in a step."""
+    folder = tmp_path_factory.mktemp("together")
+    program = folder / "program.py"
+    program.write_text(PROGRAM)
+    launch(program, folder, json.dumps({name: {**settings, "batch_size": 2} for name, settings in SETTINGS.items()}))
+    return folder
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("transfer", ["scratch", "frozen"])
-def test_two_processes_train_what_one_does(tmp_path: Path, transfer: str) -> None:
+@pytest.mark.parametrize("name", SETTINGS)
+def test_two_processes_train_what_one_does(together: Path, name: str) -> None:
     """The mean of two halves' gradients is the whole's, without batch statistics and with as many labels in each."""
-    settings = {
-        "steps": 4,
-        "patch_size": 64,
-        "device": "cpu",
-        "loss": "cross_entropy",
-        "optimizer": "sgd",
-        "rate": 0.05,
-        "transfer": transfer,
-        "augment": "none",
-        "validation": 0.0,
-    }
-    if transfer == "scratch":
-        settings |= {"architecture": "unet-classic", "norm": "group", "width": 8, "depth": 2}
-    else:
-        settings |= {"architecture": "fcn8s"}
-    one, other = run(tmp_path, 2, **settings, batch_size=2)
+    one, other = (torch.load(together / f"{name}{rank}of2.pt", weights_only=True) for rank in range(2))
     assert torch.equal(one, other)
-    (alone,) = run(tmp_path, 1, **settings, batch_size=4)
-    torch.testing.assert_close(one, alone, rtol=1e-3, atol=2e-4)
+    image, labels = picture()
+    alone = fcn.prepare_training(image, labels, **SETTINGS[name], batch_size=4)
+    list(alone.run())
+    weights = torch.cat([parameter.detach().flatten() for parameter in alone.network.parameters()])
+    torch.testing.assert_close(one, weights, rtol=1e-3, atol=2e-4)
 
 
 @pytest.mark.slow
@@ -81,22 +97,10 @@ def test_the_command_line_writes_once(tmp_path: Path) -> None:
     imageio.imwrite(tmp_path / "images" / "a.png", sample.train_images[0][:160, :160])
     write_labels(tmp_path / "labels" / "a.png", sample.train_labels[0][:160, :160])
     output = tmp_path / "model.safetensors"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "napari_fcn"]
-    command += ["train", "--images", str(tmp_path / "images"), "--labels", str(tmp_path / "labels")]
-    command += [
-        "--output",
-        str(output),
-        "--steps",
-        "2",
-        "--patch-size",
-        "64",
-        "--json",
-        "--run-dir",
-        str(tmp_path / "run"),
-    ]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
+    files = ("--images", tmp_path / "images", "--labels", tmp_path / "labels", "--output", output)
+    more = ("--steps", 2, "--patch-size", 64, "--json", "--run-dir", tmp_path / "run")
+    small = ("--architecture", "unet-classic", "--width", 8, "--depth", 2)
+    done = launch("-m", "napari_fcn", "train", *files, *more, *small)
     assert len([line for line in done.stdout.splitlines() if line.startswith("{")]) == 1
     fcn.Segmenter.load(output)
     assert (tmp_path / "run" / "best.safetensors").exists()

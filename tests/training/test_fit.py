@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,7 @@ import napari_fcn as fcn
 from napari_fcn import samples
 from napari_fcn.api import prepare_training
 from napari_fcn.errors import InputError
-from napari_fcn.training import Finished, Started, Step, Validated
+from napari_fcn.training import Finished, Started, Step, Validated, loop
 from napari_fcn.training.transfer import rate_factor
 
 QUICK = {"batch_size": 2, "patch_size": 64, "device": "cpu"}
@@ -155,10 +158,13 @@ def test_no_better_than_before_is_said_aloud(monkeypatch: pytest.MonkeyPatch) ->
     assert training.result.summary.startswith("No better than before")
 
 
-def test_a_time_budget_is_kept() -> None:
-    training = prepared(steps=None, time_budget=4, batch_size=1, patch_size=32)
+def test_a_time_budget_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In processor seconds: on a busy machine a step may take any number of others."""
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=time.process_time))
+    small = {"architecture": "unet-classic", "width": 8, "depth": 2}
+    training = prepared(steps=None, time_budget=2, batch_size=1, **small)
     events = list(training.run())
-    assert training.result.seconds < 4.5
+    assert training.result.seconds < 2.25
     assert training.result.steps > 3
     assert 0.9 < max(event.progress for event in events if isinstance(event, Step)) <= 1
 
@@ -260,9 +266,8 @@ def test_epochs_are_passes_over_the_labelled_area() -> None:
 def test_it_learns_to_segment_images_that_it_never_saw() -> None:
     """On the shipped tissue: better than before and than calling everything background."""
     sample = samples.load("nuclei")
-    training = prepare_training(
-        list(sample.train_images), list(sample.train_labels), axes=sample.axes, zero=sample.zero, steps=40, seed=0
-    )
+    settings = {"axes": sample.axes, "zero": sample.zero, "steps": 40, "batch_size": 4, "patch_size": 128, "seed": 0}
+    training = prepare_training(list(sample.train_images), list(sample.train_labels), **settings)
 
     def score(segmenter) -> fcn.Scores:
         return fcn.evaluate([segmenter.predict(i, sample.axes) for i in sample.test_images], list(sample.test_labels))

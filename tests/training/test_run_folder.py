@@ -306,7 +306,7 @@ def test_killing_never_leaves_half_a_checkpoint(tmp_path: Path) -> None:
             process.stdin.write(f"{path}\n")
             process.stdin.flush()
             child = int(process.stdout.readline())
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while not (found := RunFolder(path).load_checkpoint()) or found[1]["step"] <= last:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from napari_fcn.config import TrainingConfig
 from napari_fcn.errors import InputError
-from napari_fcn.inference import engine
 from napari_fcn.training import Noted, Started
-from napari_fcn.training import precision as learning_precision
 from napari_fcn.training.transfer import make_optimizer, rate_factor
 
 
@@ -200,25 +196,3 @@ def test_where_values_mean_the_same_channels_do_not_vary_each_by_itself(prepared
         for given in ({}, {"augment": "strong"})
     ]
     assert presets == ["microscopy", "strong", "satellite", "strong"]
-
-
-@pytest.mark.parametrize(
-    ("processor", "precision"),
-    [
-        ("vendor_id : GenuineIntel flags : avx512_bf16", "float32"),
-        ("vendor_id : GenuineIntel flags : avx512_bf16 amx_bf16", "bfloat16"),
-        ("vendor_id : AuthenticAMD flags : avx512_bf16", "bfloat16"),
-        ("vendor_id : AuthenticAMD flags : avx2", "float32"),
-    ],
-)
-def test_bfloat16_is_learnt_in_where_it_is_multiplied_faster(
-    processor: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "cpuinfo"
-    file.write_text(processor)
-    monkeypatch.setattr("platform.system", lambda: "Linux")
-    for module in (engine, learning_precision):
-        monkeypatch.setattr(module, "Path", lambda path: file if path == "/proc/cpuinfo" else Path(path))
-    for module, name in ((engine, "_cpu_has_bfloat16"), (learning_precision, "_multiplies_bfloat16_faster")):
-        monkeypatch.setattr(module, name, getattr(module, name).__wrapped__)  # without what it remembers
-    assert learning_precision.learning_engine("cpu").precision == precision

@@ -6,13 +6,15 @@ import weakref
 import napari
 import numpy as np
 import pytest
+from napari.layers import Labels
 from napari.utils.colormaps import label_colormap
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 
+from napari_fcn import samples
 from napari_fcn.errors import FcnError
-from napari_fcn.widgets import Classes, layers
-from napari_fcn.widgets.class_table import FEW
+from napari_fcn.widgets import Classes, Train, layers
+from napari_fcn.widgets.class_table import FEW, meaning_of_zero
 
 
 def painted(viewer: napari.Viewer, size: int = 256) -> napari.layers.Labels:
@@ -169,3 +171,49 @@ def test_closed_it_lets_go_of_layer_and_keys(viewer: napari.Viewer, qtbot: QtBot
     gc.collect()
     assert gone() is None
     labels.selected_label = 1
+
+
+def strokes(*values: int) -> np.ndarray:
+    data = np.zeros((64, 64), np.uint8)
+    for number, value in enumerate(values):
+        data[8 * number, :8] = value
+    return data
+
+
+NUCLEI = samples.load("nuclei").train_labels[0].astype(np.uint8)
+ALLOY = np.repeat(np.array([[0, 1, 2, 1]], np.uint8), 4, 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "meaning"),
+    [
+        (strokes(1, 2), {}, "unlabelled"),
+        (strokes(1), {}, "background"),
+        (NUCLEI, {}, "background"),
+        (ALLOY, {}, "background"),
+        (strokes(), {"features": {"index": [1, 2], "name": ["tissue", "nucleus"]}}, "unlabelled"),
+        (strokes(1, 2), {"features": {"index": [0, 1, 2], "name": ["paper", "ink", "dirt"]}}, "background"),
+        (strokes(1, 2), {"metadata": {"napari_fcn": {"zero": "background"}}}, "background"),
+    ],
+)
+def test_what_zero_means_is_told_by_names_and_pixels(data: np.ndarray, options: dict, meaning: str) -> None:
+    assert meaning_of_zero(Labels(data, **options)) == meaning
+
+
+def hold_and_paint(labels: Labels, place: tuple[int, int], value: int) -> None:
+    """What the mouse does: all that it paints while its button is held is one step that can be undone."""
+    with labels.block_history():
+        labels.paint(place, value)
+
+
+def test_train_follows_what_zero_means_until_somebody_says_it(viewer: napari.Viewer, train: Train) -> None:
+    viewer.add_image(np.zeros((64, 64)), name="cells")
+    labels = viewer.add_labels(strokes(), name="painted")
+    assert train.zero.value == "background"
+    hold_and_paint(labels, (10, 10), 1)
+    assert train.zero.value == "background"
+    hold_and_paint(labels, (40, 40), 2)
+    assert train.zero.value == "unlabelled"
+    train.zero.value = "background"
+    hold_and_paint(labels, (50, 50), 2)
+    assert train.zero.value == "background"

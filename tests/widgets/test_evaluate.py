@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import napari
 import numpy as np
 import pytest
@@ -65,6 +66,40 @@ def test_scores_tables_and_error_map(viewer: napari.Viewer, evaluate: Evaluate, 
     evaluate.wait(20)
     assert len(viewer.layers) == 3
     assert errors.data.sum() == (truth.data != prediction.data)[truth.data > 0].sum()
+
+
+LABELS: dict[str, dict[str, Any]] = {
+    "anisotropic and moved": {"scale": (4, 0.5, 0.25), "translate": (1, 2, 3), "units": ("um", "um", "um")},
+    "turned in space": {"rotate": (10, 20, 30), "shear": (0.1, 0.2, 0.3)},
+    "affine": {"affine": np.diag([1, 2, 3, 1])},
+    "frames and slices": {"scale": (60, 4, 0.5, 0.5), "axis_labels": ("t", "z", "y", "x")},
+    "dask": {"scale": (2, 2, 2)},
+    "pyramid": {"scale": (2, 2, 2), "translate": (1, 2, 3)},
+}
+
+
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")  # napari shows such layers as well as it can
+def test_the_error_map_lies_on_the_truth(viewer: napari.Viewer, evaluate: Evaluate) -> None:
+    values = np.random.default_rng(0).integers(0, 3, (2, 3, 24, 32), np.uint8)
+    for name, options in LABELS.items():
+        true = values if name == "frames and slices" else values[0]
+        made = np.roll(true, 1, -1)
+        given: list[Any] = [made, true]
+        if name == "dask":
+            given = [da.from_array(each) for each in given]
+        elif name == "pyramid":
+            given, options = [[each, each[:, ::2, ::2]] for each in given], {**options, "multiscale": True}
+        prediction, truth = (
+            viewer.add_labels(data, name=title, **options) for data, title in zip(given, ("made", "true"), strict=True)
+        )
+        evaluate(prediction=prediction, truth=truth, boundaries=False, objects="none")
+        evaluate.wait(20)
+        errors = viewer.layers["made errors"]
+        np.testing.assert_array_equal(errors.data, true != made)
+        for corner in ([0] * truth.ndim, [1] * truth.ndim):
+            np.testing.assert_allclose(errors.data_to_world(corner), truth.data_to_world(corner))
+        assert (errors.units, errors.axis_labels) == (truth.units, truth.axis_labels)
+        viewer.layers.clear()
 
 
 def test_copy_and_save(viewer: napari.Viewer, evaluate: Evaluate, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import napari
@@ -27,7 +28,7 @@ def _stroke(labels: Any, value: int, start: tuple[int, int], stop: tuple[int, in
 
 @pytest.mark.slow
 def test_strokes_are_answered_and_the_answer_follows_the_view(
-    viewer: napari.Viewer, train: Train, qtbot: QtBot
+    viewer: napari.Viewer, train: Train, qtbot: QtBot, tmp_path: Path
 ) -> None:
     sample = samples.load("nuclei")
     picture, truth = sample.train_images[0][:128, :128], sample.train_labels[0][:128, :128]
@@ -68,6 +69,9 @@ def test_strokes_are_answered_and_the_answer_follows_the_view(
     assert segmenter.model.architecture == "pixel"
     assert segmenters[next(iter(segmenters))] is segmenter
     assert train.live_button.enabled
+    script = train.script(tmp_path)
+    assert "--architecture pixel --transfer head" in script.command
+    assert "transfer='head'" in script.python
 
 
 def test_one_class_is_not_enough_and_nothing_comes_of_it(viewer: napari.Viewer, train: Train, qtbot: QtBot) -> None:

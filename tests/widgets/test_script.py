@@ -57,11 +57,60 @@ def test_training_and_segmenting_repeat_to_the_last_pixel(
     segment(image=image, tile_size=64, overlap=16)
     labels = segment.wait(60).data
     script = segment.script(tmp_path / "segmenting")
-    result = tmp_path / "segmenting" / "labels.npy"
+    result = tmp_path / "segmenting" / "00_cells___1 labels.npy"
     run_here(script.python, tmp_path)
     np.testing.assert_array_equal(np.load(result), labels)
     assert main([*shlex.split(script.command)[1:], "--overwrite"]) == 0
     np.testing.assert_array_equal(np.load(result), labels)
+
+
+def test_segmenting_repeats_whatever_is_segmented(
+    viewer: napari.Viewer, train: Train, segment: Segment, tmp_path: Path
+) -> None:
+    """What is seen, with all extras; several layers; and files."""
+    image, _ = add_nuclei(viewer)
+    stack = viewer.add_image(samples.load("nuclei").train_images[1][None, :200, :200], name="frames", rgb=True)
+    train(image=image, labels=viewer.layers["painted"], **SHORT)
+    train.wait(300)
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (120, 130), 8
+    viewer.window._qt_window.resize(900, 700)
+    segment.engine.value = "float32"  # nothing is to be measured
+    folders = {kind: tmp_path / kind for kind in ("view", "layers", "folder")}
+
+    segment(image=stack, scope="view", with_probabilities=True, with_uncertainty=True, with_objects=True)
+    made = segment.wait(300)
+    assert made.data.shape[-1] < 200
+    script = segment.script(folders["view"])
+    run_here(script.python, tmp_path)
+    np.testing.assert_array_equal(np.load(folders["view"] / "00_frames labels.npy"), made.data[0])
+    for kind in ("probabilities", "uncertainty", "objects"):
+        layer = viewer.layers[f"frames {kind}"]
+        repeated = np.load(folders["view"] / f"00_frames {kind}.npy")
+        np.testing.assert_allclose(repeated, layer.data.squeeze(), atol=1e-6)
+    assert main([*shlex.split(script.command)[1:], "--overwrite"]) == 0
+    around = np.load(folders["view"] / "00_frames labels.npy")
+    assert np.isin(around, made.data).all()
+    assert around.shape > made.data[0].shape  # the surroundings, which the command line does not cut
+
+    segment(scope="layers", images=[image, stack], with_probabilities=False, with_uncertainty=False, with_objects=False)
+    results = segment.wait(300)
+    script = segment.script(folders["layers"])
+    for run in (lambda: run_here(script.python, tmp_path), lambda: run_commands(script.command)):
+        run()
+        for file, layer in zip(("00_cells___1", "01_frames"), results, strict=True):
+            np.testing.assert_array_equal(np.load(folders["layers"] / f"{file} labels.npy"), layer.data.squeeze())
+
+    (tmp_path / "files").mkdir()
+    np.save(tmp_path / "files" / "cells.npy", image.data)
+    segment(scope="folder", source=tmp_path / "files", target=folders["folder"], overwrite=True)
+    (written,) = segment.wait(300)
+    first = np.load(written)
+    np.testing.assert_array_equal(first, results[0].data)
+    script = segment.script(tmp_path / "files script")
+    for run in (lambda: run_here(script.python, tmp_path), lambda: run_commands(script.command)):
+        written.unlink()
+        run()
+        np.testing.assert_array_equal(np.load(written), first)
 
 
 def test_only_what_differs_from_the_usual_is_written_and_it_can_be_pasted(
@@ -94,11 +143,34 @@ def test_a_segmenter_to_start_from_is_written_too(viewer: napari.Viewer, train: 
     assert Segmenter.load(tmp_path / "start.safetensors").classes == segmenters[train.start.value].classes
 
 
+def test_going_on_repeats(viewer: napari.Viewer, train: Train, tmp_path: Path) -> None:
+    add_nuclei(viewer)
+    train(**SHORT)
+    train.wait(60)
+    train.go_on()
+    here = train.wait(60)
+    script = train.script(tmp_path)
+    assert f"--init {tmp_path / 'start.safetensors'}" in script.command
+    run_here(script.python, tmp_path)
+    there = Segmenter.load(tmp_path / "segmenter.safetensors")
+    for mine, theirs in zip(here.network.state_dict().values(), there.network.state_dict().values(), strict=True):
+        np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
+    train.start_from(tmp_path / "segmenter.safetensors")
+    train.wait(60)
+    assert train.start.value == "segmenter"
+    assert train.result is here  # which Continue goes on with
+
+
 def run_here(program: str, tmp_path: Path) -> None:
     """Without another process, which would load everything anew."""
     file = tmp_path / "repeat.py"
     file.write_text(program, encoding="utf-8")
     runpy.run_path(str(file))
+
+
+def run_commands(line: str) -> None:
+    for one in line.split(" && "):
+        assert main([*shlex.split(one)[1:], *["--overwrite"] * ("--overwrite" not in one)]) == 0
 
 
 @pytest.mark.parametrize("region", [False, True])

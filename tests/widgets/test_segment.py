@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, cast
 
-import dask.array as da
 import napari
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from napari_fcn.widgets import Segment
 from napari_fcn.widgets.store import segmenters
 
 from .conftest import Threshold
+from .geometries import IMAGES
 
 RANDOM = np.random.default_rng(0)
 
@@ -25,37 +25,7 @@ def offer(name: str = "threshold", **options: Any) -> Threshold:
     return stand_in
 
 
-IMAGES: dict[str, tuple[Any, dict[str, Any], int, str]] = {
-    "plain": (RANDOM.random((24, 32)), {"scale": (0.5, 0.25), "translate": (3, 4)}, 1, "YX"),
-    "rotated": (RANDOM.random((24, 32)), {"rotate": 30, "shear": [0.1], "affine": np.diag([2, 3, 1])}, 1, "YX"),
-    "micrometres": (RANDOM.random((24, 32)), {"units": ("um", "um"), "axis_labels": ("y", "x")}, 1, "YX"),
-    "colours": (RANDOM.random((24, 32, 3)), {"rgb": True, "scale": (2, 3)}, 3, "YXC"),
-    "channels": (RANDOM.random((5, 24, 32)), {"scale": (1, 2, 3), "units": ("pixel", "um", "um")}, 5, "CYX"),
-    "slices": (RANDOM.random((5, 24, 32)), {"scale": (9, 2, 3), "units": ("um", "um", "um")}, 1, "ZYX"),
-    "time and slices": (RANDOM.random((2, 3, 24, 32)), {"translate": (1, 2, 3, 4)}, 1, "TZYX"),
-    "dask": (da.from_array(RANDOM.random((3, 24, 32))), {}, 1, "ZYX"),
-    "colours over time": (
-        RANDOM.random((2, 24, 32, 3)),
-        {"rgb": True, "scale": (9, 2, 3), "axis_labels": ("t", "y", "x")},
-        3,
-        "TYXC",
-    ),
-    "channels between": (
-        RANDOM.random((2, 5, 24, 32)),
-        {"scale": (4, 1, 2, 3), "axis_labels": ("z", "c", "y", "x"), "units": ("um", "pixel", "um", "um")},
-        5,
-        "ZCYX",
-    ),
-    "pyramid of channels from dask": (
-        [da.from_array(RANDOM.random((5, 64, 64))), da.from_array(RANDOM.random((5, 32, 32)))],
-        {"multiscale": True, "scale": (1, 2, 3), "translate": (0, 4, 5), "axis_labels": ("c", "y", "x")},
-        5,
-        "CYX",
-    ),
-    "pyramid": ([RANDOM.random((64, 64)), RANDOM.random((32, 32))], {"multiscale": True, "scale": (2, 3)}, 1, "YX"),
-}
-
-
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")  # napari shows such layers as well as it can
 @pytest.mark.parametrize("name", IMAGES)
 def test_the_labels_lie_on_the_image(viewer: napari.Viewer, segment: Segment, name: str) -> None:
     data, options, channels, axes = IMAGES[name]
@@ -78,6 +48,23 @@ def test_the_labels_lie_on_the_image(viewer: napari.Viewer, segment: Segment, na
     assert list(layer.features["name"]) == ["background", "bright"]
     assert layer.colormap.map(3)[:3] == pytest.approx(np.array([255, 128, 0]) / 255)
     assert set(np.unique(layer.data)) == {0, 3}
+    # What else can be asked for lies there too; probabilities have an axis of classes before the others.
+    segment(image=image, with_probabilities=True, with_uncertainty=True, with_objects=True)
+    segment.wait(20)
+    for kind, more in (("probabilities", 1), ("uncertainty", 0), ("objects", 0)):
+        other = viewer.layers[f"cells {kind}"]
+        assert other.data.shape[more:] == layer.data.shape
+        assert other.units[more:] == layer.units
+        assert other.axis_labels[more:] == layer.axis_labels
+        for corner in ([0] * layer.ndim, [5] * layer.ndim):
+            place = other.data_to_world([0] * more + corner)
+            np.testing.assert_allclose(place[more:], layer.data_to_world(corner), atol=1e-9)
+
+
+def test_the_newest_segmenter_is_chosen(viewer: napari.Viewer) -> None:
+    offer("older")
+    offer("newer")
+    assert Segment(viewer).segmenter.value == "newer"
 
 
 @pytest.mark.both_qt

@@ -7,10 +7,13 @@ import time
 from pathlib import Path
 
 import napari
+import numpy as np
 from napari.settings import get_settings
 from qtpy.QtWidgets import QApplication
 
 SIZE = 1280, 800
+LENGTH = 8
+"""Pixels of a stroke."""
 
 
 def spin(seconds):
@@ -35,6 +38,15 @@ def picture(viewer, path):
     viewer.window._qt_window.resize(*SIZE)
     spin(0.5)
     viewer.screenshot(str(path), canvas_only=False, flash=False)
+
+
+def paint(labels, value, inside, count, seed=0, plane=()):
+    """Paint `count` short strokes, anywhere in the plane's pixels `inside`, as a hurried hand would."""
+    places = np.argwhere(inside)
+    for row, column in places[np.random.default_rng(seed).choice(len(places), count, replace=False)]:
+        for step in range(LENGTH):
+            if column + step < inside.shape[1] and inside[row, column + step]:
+                labels.paint((*plane, row, column + step), value)
 
 
 def suffix(theme):

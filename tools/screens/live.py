@@ -4,12 +4,12 @@ bash tools/virtual_screen.sh python tools/screens/live.py docs/images/tutorial [
 """
 
 import numpy as np
-from _window import main, opened, picture, spin, suffix
+from _window import main, opened, paint, picture, spin, suffix
 
 from napari_fcn import samples
 
 INSIDE, OUTSIDE = 30, 20
-"""Dots that are painted in nuclei and beside them, as a hurried hand would."""
+"""Strokes that are painted in nuclei and beside them."""
 
 
 def live(folder, theme):
@@ -23,13 +23,8 @@ def live(folder, theme):
     viewer.reset_view()
     widget.zero.value = "unlabelled"
     labels.brush_size = 5
-    random = np.random.default_rng(0)
     for value, (inside, count) in enumerate(((truth > 0, INSIDE), (truth == 0, OUTSIDE)), 1):
-        places = np.argwhere(inside)
-        for row, column in places[random.choice(len(places), count, replace=False)]:
-            for step in range(8):
-                if inside[row, min(column + step, truth.shape[1] - 1)]:
-                    labels.paint((row, min(column + step, truth.shape[1] - 1)), value)
+        paint(labels, value, inside, count, seed=value)
     widget.go_live()
     while "live" not in viewer.layers:
         spin(0.1)

@@ -1,4 +1,4 @@
-"""Pictures of painting, training and segmenting for the tutorial: each function takes a folder and a theme.
+"""The tutorial's pictures, in the order of its story, in a folder and a theme: paint, train, correct, segment, measure.
 
 bash tools/virtual_screen.sh python tools/screens/train.py docs/images/tutorial [--theme light]
 """
@@ -6,9 +6,9 @@ bash tools/virtual_screen.sh python tools/screens/train.py docs/images/tutorial 
 import time
 
 import numpy as np
-from _window import main, opened, picture, spin, suffix
+from _window import main, opened, paint, picture, spin, suffix
 
-TISSUE, NUCLEUS = 1, 2
+BACKGROUND, NUCLEUS = 1, 2
 SECONDS = 20
 
 
@@ -23,47 +23,54 @@ def with_sample(theme):
     return viewer
 
 
-def paint(viewer, labels, value, wanted, count):
-    """Short strokes, evenly over the class's places in the first image."""
-    truth = viewer.layers["nuclei labels"].data[0]
-    places = np.argwhere(truth == wanted)
-    for row, column in places[:: max(1, len(places) // count)][:count]:
-        labels.paint((0, row, column), value)
-
-
 def tutorial(folder, theme="dark"):
-    """All of them, in the order of the story."""
+    """All of them."""
     viewer = with_sample(theme)
-    labels = viewer.add_labels(np.zeros(viewer.layers["nuclei labels"].data.shape, np.uint8), name="painted")
+    image, truth = viewer.layers["nuclei"], viewer.layers["nuclei labels"]
+    labels = viewer.add_labels(np.zeros(truth.data.shape, np.uint8), name="painted")
+    labels.brush_size = 4
     dock, classes = viewer.window.add_plugin_dock_widget("napari-fcn", "Classes")
     classes.labels.value = labels
-    classes.add("tissue")
+    classes.add("background")
     classes.recolor(classes.add("nucleus"), "#ffe000")
-    labels.brush_size = 5
-    paint(viewer, labels, TISSUE, 0, 40)
-    paint(viewer, labels, NUCLEUS, 1, 25)
+
+    def strokes(count, seed):
+        inside = truth.data[0] == 1
+        paint(labels, BACKGROUND, ~inside, count, seed, plane=(0,))
+        paint(labels, NUCLEUS, inside, count, seed, plane=(0,))
+
+    strokes(20, seed=1)
     spin(1)
     picture(viewer, folder / f"1-paint{suffix(theme)}.png")
     viewer.window.remove_dock_widget(dock)
 
     dock, train = viewer.window.add_plugin_dock_widget("napari-fcn", "Train")
-    train.image.value, train.labels.value = viewer.layers["nuclei"], labels
-    train.zero.value, train.time_budget.value = "unlabelled", SECONDS
-    train()
+    train(image=image, labels=labels, transfer="frozen", time_budget=SECONDS)
     begin = time.time()
     while train.running and ("preview" not in viewer.layers or time.time() - begin < 0.7 * SECONDS):
         spin(0.1)
     picture(viewer, folder / f"2-train{suffix(theme)}.png")
     train.wait()
+    strokes(20, seed=2)
+    train.go_on()
+    train.wait()
     picture(viewer, folder / f"3-trained{suffix(theme)}.png")
     viewer.window.remove_dock_widget(dock)
 
     dock, segment = viewer.window.add_plugin_dock_widget("napari-fcn", "Segment")
-    segment(image=viewer.layers["nuclei"], with_uncertainty=True)
-    segment.wait()
+    segment.postprocess.value = "remove_small_objects:size=20 + smooth"
+    segment(image=image, with_uncertainty=True)
+    found = segment.wait()
     labels.visible = False
     viewer.layers["nuclei uncertainty"].visible = False
     picture(viewer, folder / f"4-segment{suffix(theme)}.png")
+    viewer.window.remove_dock_widget(dock)
+
+    _, evaluate = viewer.window.add_plugin_dock_widget("napari-fcn", "Evaluate")
+    evaluate(prediction=found, truth=truth)
+    evaluate.wait()
+    found.visible = False
+    picture(viewer, folder / f"5-evaluate{suffix(theme)}.png")
     viewer.close()
 
 

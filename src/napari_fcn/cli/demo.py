@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..io import check_output, write_labels
 from .console import interrupts, say, show
 from .follow import follow, panels
 
 if TYPE_CHECKING:
+    from ..metrics import Scores
+    from ..report import Panel
     from ..segmenter import Segmenter
 
 __all__ = ["demo"]
@@ -45,11 +47,13 @@ def demo(arguments: Namespace) -> int:
         time_budget=DEMO_SECONDS,
     )
 
-    def score(segmenter: Segmenter) -> Any:
-        found = [segmenter.predict(image, sample.axes) for image in sample.test_images]
-        return evaluate(found, list(sample.test_labels), zero=sample.zero, class_names=names)
+    def score(segmenter: Segmenter) -> tuple[list[Panel], Scores]:
+        titles = [f"never seen {number + 1}" for number in range(len(predictions))]
+        examples = panels(segmenter, titles, sample.test_images, sample.test_labels, sample.axes)
+        found = [panel.prediction for panel in examples]
+        return examples, evaluate(found, list(sample.test_labels), zero=sample.zero, class_names=names)
 
-    before = score(training.segmenter())
+    _, before = score(training.segmenter())
     with interrupts() as interrupted:
         events = follow(training, interrupted)
         if training.result is None or not training.result.steps:
@@ -57,9 +61,7 @@ def demo(arguments: Namespace) -> int:
             return 130
         segmenter = training.segmenter()
         segmenter.save(model, overwrite=arguments.overwrite)
-        after = score(segmenter)
-        titles = [f"never seen {number + 1}" for number in range(len(predictions))]
-        examples = panels(segmenter, titles, sample.test_images, sample.test_labels, sample.axes)
+        examples, after = score(segmenter)
         for path, panel in zip(predictions, examples, strict=True):
             write_labels(path, panel.prediction, overwrite=arguments.overwrite)
         training_report(picture, events, examples, segmenter.classes)

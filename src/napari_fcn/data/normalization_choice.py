@@ -5,9 +5,8 @@ same in every image, as in calibrated satellite bands, the same statistics would
 scene of nothing but forest looks like any other. So classes are told apart by their values alone, in images that were
 left out, after either standardisation, and the one that does better is taken.
 
-A single image is cut into pieces, as if each of them were an image: they differ in how much of each class they hold,
-as images do, though not in stain or exposure. So standardising all alike is only taken where values by themselves tell
-the classes apart, and pieces standardised each by itself lose that.
+A single image cannot tell how others vary, and is standardised by itself. Cutting it into pieces, as if each of them
+were an image, tells how much depends on which classes an image shows, and nothing of stain or exposure.
 """
 
 from __future__ import annotations
@@ -36,10 +35,6 @@ FEWEST = 10
 """Pixels that a class needs to be known by."""
 RIDGE = 0.01
 """Added to the variances, which are about 1."""
-PIECES = (2, 3, 4)
-"""Rows and columns of pieces that a single image is cut into, one after the other."""
-CLEAR = 0.9
-"""Balanced accuracy from which on values by themselves tell the classes apart."""
 
 Pixels = tuple[npt.NDArray[np.float64], npt.NDArray[np.int16]]
 
@@ -62,13 +57,11 @@ def choose_normalization(
     Returns
     -------
     mode : "image" or "dataset", see `Normalization`.
-    why : empty for a single image, unless it is "dataset".
+    why : empty for a single image.
     """
     labelled = [n for n, planes in enumerate(targets) if any((target >= 0).any() for target in planes)]
-    if not labelled:
-        return "image", ""
     if len(labelled) < 2:
-        return _by_pieces(images[labelled[0]], targets[labelled[0]], classes, nodata)
+        return "image", ""
     chosen = [labelled[i] for i in np.unique(np.linspace(0, len(labelled) - 1, IMAGES).round().astype(int))]
     common = statistics(images, nodata)
     alone: list[Pixels] = []
@@ -89,72 +82,19 @@ def choose_normalization(
     )
 
 
-def _by_pieces(
-    image: Planes, targets: Sequence[npt.NDArray[np.int16]], classes: int, nodata: float | None
-) -> tuple[str, str]:
-    """As `choose_normalization`, for one image by its pieces."""
-    plane = _most_labelled(targets)
-    window, gone = Normalization("image", nodata=nodata).apply(image.read(plane), statistics([image], nodata))
-    values, indices, rows, columns = _at_labelled(window, gone, targets[plane], plane)
-    if gone is not None:
-        window[:, gone] = np.nan
-    whole, cut = [], []
-    for count in PIECES:
-        number = rows * count // image.height * count + columns * count // image.width
-        together: list[Pixels] = []
-        alone: list[Pixels] = []
-        for piece in np.unique(number):
-            there = number == piece
-            row, column = divmod(int(piece), count)
-            # The first row whose number is `row`, and so on.
-            part = window[
-                :,
-                -(-row * image.height // count) : -(-(row + 1) * image.height // count),
-                -(-column * image.width // count) : -(-(column + 1) * image.width // count),
-            ].reshape(image.channels, -1)
-            mean, std = np.nanmean(part, 1), np.maximum(np.nanstd(part, 1), 1e-6)
-            together.append((values[there], indices[there]))
-            alone.append(((values[there] - mean) / std, indices[there]))
-        if len(together) > 1:
-            whole.append(_told_apart(together, classes))
-            cut.append(_told_apart(alone, classes))
-    if not whole or max(whole) < CLEAR or np.mean(whole) < np.mean(cut) + MARGIN:
-        return "image", ""
-    return "dataset", (
-        f"Values are standardised by this image, in all images alike: they tell the classes apart with "
-        f"{max(whole):.0%} balanced accuracy, and in pieces of it that are standardised each by itself much "
-        f"less (normalization)."
-    )
-
-
 def _labelled_pixels(
     image: Planes, targets: Sequence[npt.NDArray[np.int16]], own: Statistics, nodata: float | None
 ) -> Pixels:
     """Standardised, averaged values `(M, C)` and class indices `(M,)` of the plane that has most labelled pixels."""
-    plane = _most_labelled(targets)
+    plane = int(np.argmax([(target >= 0).sum() for target in targets]))
     window, gone = Normalization("image", nodata=nodata).apply(image.read(plane), own)
-    return _at_labelled(window, gone, targets[plane], plane)[:2]
-
-
-def _at_labelled(
-    window: npt.NDArray[np.float32],
-    gone: npt.NDArray[np.bool_] | None,
-    target: npt.NDArray[np.int16],
-    seed: int,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int16], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Averaged values `(M, C)`, class indices, rows and columns `(M,)` of labelled pixels of a plane `(C, H, W)`."""
     values = ndimage.uniform_filter(window, (0, SMOOTHING, SMOOTHING), mode="nearest")
-    judged = target >= 0 if gone is None else (target >= 0) & ~gone
+    judged = targets[plane] >= 0 if gone is None else (targets[plane] >= 0) & ~gone
     places = np.flatnonzero(judged)
     if len(places) > PIXELS:
-        places = np.random.default_rng(seed).choice(places, PIXELS, replace=False)
+        places = np.random.default_rng(plane).choice(places, PIXELS, replace=False)
     pixels: npt.NDArray[np.float64] = values.reshape(len(values), -1)[:, places].T.astype(np.float64)
-    rows, columns = np.divmod(places, target.shape[1])
-    return pixels, target.ravel()[places], rows, columns
-
-
-def _most_labelled(targets: Sequence[npt.NDArray[np.int16]]) -> int:
-    return int(np.argmax([(target >= 0).sum() for target in targets]))
+    return pixels, targets[plane].ravel()[places]
 
 
 def _told_apart(pixels: Sequence[Pixels], classes: int) -> float:

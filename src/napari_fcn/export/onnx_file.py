@@ -28,6 +28,7 @@ __all__ = ["OPSET", "agreement", "deepness_metadata", "export_onnx", "fixed_stat
 OPSET = 17
 INPUT, OUTPUT = "image", "probabilities"
 LEAST_AGREEMENT = 0.999
+LEAST_OVERLAP = 15
 TRACED = 128
 """Side of the images that the graph is recorded with when it takes any; a multiple of every network's stride."""
 
@@ -151,7 +152,7 @@ def deepness_metadata(segmenter: Segmenter, *, side: int | None, resolution: flo
         "class_names": {index: entry.name for index, entry in enumerate(segmenter.classes)},
         "tile_size": tile,
         "tiles_size": tile,  # as the manual has it
-        "tiles_overlap": 15,
+        "tiles_overlap": _overlap(tile, segmenter.network.stride),
         "standardization_mean": [float(value) / 255 for value in statistics.mean],
         "standardization_std": [float(value) / 255 for value in statistics.std],
         "seg_thresh": 0.0,  # every pixel gets its most likely class
@@ -160,6 +161,15 @@ def deepness_metadata(segmenter: Segmenter, *, side: int | None, resolution: flo
     if resolution is not None:
         values["resolution"] = resolution
     return {name: json.dumps(value) for name, value in values.items()}
+
+
+def _overlap(side: int, stride: int) -> int:
+    """Percent of a tile's side, at least 15, that let tiles begin at multiples of the network's stride.
+
+    A network that halves its images and doubles them again gives another result for an image that is moved by less.
+    """
+    fitting = (each for each in range(LEAST_OVERLAP, 100) if (side - int(side * each / 100 * 2) // 2) % stride == 0)
+    return next(fitting, LEAST_OVERLAP)
 
 
 def _record(segmenter: Segmenter, path: Path, side: int | None) -> None:

@@ -14,7 +14,7 @@ from ..options import option
 from .filter import LabelFilter, Scene, filter_class
 from .regions import values_of
 
-__all__ = ["Watershed", "instances", "parted"]
+__all__ = ["Watershed", "instances", "numbered", "parted"]
 
 
 @filter_class("watershed", summary="number the objects, and part those that touch at their waists")
@@ -88,6 +88,36 @@ def _numbered(
         result += np.where(stays, total + np.cumsum(stays), 0).astype(np.int32)[objects]
         total += int(stays.sum())
     return result
+
+
+def numbered(
+    labels: npt.NDArray[Any], axes: str, values: Sequence[int], *, spacing: Sequence[float]
+) -> npt.NDArray[np.int32]:
+    """`instances` of each volume as a whole and of each frame by itself; a waist counts from one pixel on.
+
+    Parameters
+    ----------
+    labels, axes : integers, and their axes, a string over T, Z, Y and X.
+    values : as for `instances`.
+    spacing : sides of a pixel along each axis; that of T is not used.
+
+    Returns
+    -------
+    array
+        int32 in the shape of `labels`; numbers begin anew in each frame.
+
+    Examples
+    --------
+    >>> numbered(np.array([[[1, 0, 1]], [[0, 1, 1]]]), "TYX", [1], spacing=(1, 1, 1)).tolist()
+    [[[1, 0, 2]], [[0, 1, 1]]]
+    """
+    found = np.zeros(labels.shape, np.int32)
+    sides = [side for axis, side in zip(axes, spacing, strict=True) if axis != "T"]
+    frames = range(labels.shape[axes.index("T")]) if "T" in axes else [None]
+    for frame in frames:
+        key = tuple(frame if axis == "T" else slice(None) for axis in axes)
+        found[key] = instances(labels[key], values, depth=min(sides), spacing=sides)
+    return found
 
 
 def parted(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Output", "Predictor", "commit_rows"]
 
-BUDGET = 500e6
+BUDGET = 400e6
 """Bytes for the tiles and strips under way, when nobody says how many and twice as much is free."""
 SMALL = 512
 """Planes up to this size are one tile."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ class PiecewiseTiff:
         self._plain = None if offset is None else (offset, stored)
         store = tifffile.imread(self.path, aszarr=True, series=0, level=0)
         self._source: Any = zarr.open_array(store, mode="r")
+        weakref.finalize(self, store.close)
         self._lock = threading.Lock()
         self._rows: tuple[Any, npt.NDArray[Any]] | None = None
 

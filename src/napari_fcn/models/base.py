@@ -93,7 +93,7 @@ class Network(nn.Module):
         """
         if stages is None:
             self._freeze([self.encoder])
-        elif not stages:  # finding stages takes seconds
+        elif not stages:  # and nothing is to be found
             self._freeze([])
         else:
             kept = {name for stage in self.stages()[:stages] for name in stage}

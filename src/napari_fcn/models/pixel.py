@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from ..registry import architectures
 from .encoders import make_encoder
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from .base import Network
     from .build import NetworkSpec
+    from .pixel_network import PixelNetwork
 
-__all__ = ["pixel"]
+__all__ = ["pixel", "pixel_network", "suits_pixels"]
 
+DEPTH = 5
+"""Halvings of the encoder."""
 HIDDEN = 32
 """Units of the hidden layer over the filters."""
 
@@ -32,7 +38,17 @@ def pixel(spec: NetworkSpec, weights_name: str) -> Network:
     What lies before the hidden layer and in the linear map is computed at each map's own resolution and enlarged
     afterwards, as the score layers of an FCN: linear maps and interpolation can change places.
     """
+    encoder: Any = make_encoder(spec.model.encoder, weights_name, spec.in_channels, depth=DEPTH)
+    return pixel_network(encoder, spec.in_channels, spec.classes)
+
+
+def suits_pixels(network: Network) -> bool:
+    """Whether the network's encoder is one that a pixel head looks through: of five halvings, not dilated."""
+    return network.stride == 2**DEPTH and len(cast(Sequence[int], network.encoder.out_channels)) == DEPTH + 1
+
+
+def pixel_network(encoder: nn.Module, in_channels: int, classes: int) -> PixelNetwork:
+    """A pixel head on an encoder that is there already, see `suits_pixels`."""
     from .pixel_network import PixelNetwork
 
-    encoder: Any = make_encoder(spec.model.encoder, weights_name, spec.in_channels, depth=5)
-    return PixelNetwork(encoder, spec.in_channels, spec.classes, HIDDEN)
+    return PixelNetwork(encoder, in_channels, classes, HIDDEN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,16 +22,27 @@ def stages_of(encoder: nn.Module, side: int = 64) -> list[list[str]]:
     named = dict(encoder.named_parameters())
     first = next(p for p in named.values() if p.ndim == 4)
     features = encoder(torch.zeros(1, first.shape[1], side, side, device="meta"))
-    stages, seen = [], set[str]()
+    stages, seen = [], set[Any]()
     for feature in features:
-        if not feature.requires_grad or not feature.numel():
-            continue
-        found = torch.autograd.grad(feature.sum(), list(named.values()), retain_graph=True, allow_unused=True)
-        needed = {name for name, gradient in zip(named, found, strict=True) if gradient is not None} - seen
-        if needed:
-            stages.append([name for name in named if name in needed])
-            seen |= needed
+        needed = _new_leaves(feature.grad_fn, seen) if feature.numel() else set()
+        stage = [name for name, parameter in named.items() if id(parameter) in needed]
+        if stage:
+            stages.append(stage)
     return stages
+
+
+def _new_leaves(function: Any, seen: set[Any]) -> set[int]:
+    """Identities of the tensors at the ends of a graph of gradients, as far as it was not seen before."""
+    found, ahead = set(), [function]
+    while ahead:
+        function = ahead.pop()
+        if function is None or function in seen:
+            continue
+        seen.add(function)
+        if hasattr(function, "variable"):
+            found.add(id(function.variable))
+        ahead += [before for before, _ in function.next_functions]
+    return found
 
 
 def cut_off(encoder: nn.Module) -> None:

@@ -21,6 +21,7 @@ from ..config import DataConfig, ModelConfig, TrainingConfig, settings_of
 from ..data.examples import Examples
 from ..errors import InputError
 from ..models.build import head_model
+from ..models.pixel import suits_pixels
 from ..registry import architectures, augmentations
 from .batches import Batches
 from .behind_scoring import BehindRecord, BehindScoring
@@ -197,7 +198,10 @@ class BehindTraining(Training):
 
     def _hand_out(self) -> StrokeHead:
         memory = FEATURE_SHARE * free_memory(self.engine)
-        heads = StrokeHead(self.examples, self.model, self.engine, self.config.seed, memory)
+        # As long as it is as it was pretrained.
+        ready = not self.record.step and suits_pixels(self.network)
+        encoder = self.network.encoder if ready else None
+        heads = StrokeHead(self.examples, self.model, self.engine, self.config.seed, memory, encoder)
         self._head = heads.fit([plane.target for plane in self.examples.planes])
         return heads
 

@@ -81,11 +81,11 @@ class Training(Loop[Scores]):
         pixel_size: float | None = None,
         init: Segmenter | None = None,
     ) -> None:
-        from .precision import learning_engine
+        from ..inference.engine import choose_engine
         from .validation import Validation
 
         self.workers = join(config.device)
-        self.engine = learning_engine(self.workers.device)
+        self.engine = choose_engine(self.workers.device)
         if config.augment is None:
             config = dataclasses.replace(config, augment=usual_augmentation(examples.normalization.mode))
         start = starting_network(examples, model, config, init)

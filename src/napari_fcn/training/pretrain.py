@@ -73,13 +73,13 @@ class Pretraining(Loop[float]):
         *,
         validation: Examples | None = None,
     ) -> None:
-        from .precision import learning_engine
+        from ..inference.engine import choose_engine
         from .pretext import LossScoring, Pretext, PretextLearner, ReconstructionValidation, settle_statistics
 
         self.pretraining = pretraining
         self.config = config = pretraining.learning(pretrained=model.weights != "none")
         self.workers = join(config.device)
-        self.engine = learning_engine(self.workers.device)
+        self.engine = choose_engine(self.workers.device)
         self.examples, self.model, self.data = examples, model, data
         objective = make_objective(pretraining)
         self._code = objective.code

@@ -13,6 +13,7 @@ from ..config import ModelConfig, TrainingConfig
 from ..data.examples import Examples
 from ..inference.engine import Engine, evaluating
 from ..models.build import head_model
+from ..models.pixel import pixel_network
 from .network import starting_network
 from .pixel_fit import FeatureStore, choose_pixels, fit, look_at, together
 
@@ -39,6 +40,8 @@ class StrokeHead:
     engine : where it is computed.
     seed : of what is drawn.
     memory : bytes for feature maps, so that a second fit does not compute them again.
+    encoder : what the heads look through, with the weights that `model` names; a copy of it is used. Without it one is
+        made, which takes as long as looking at half an image.
 
     Attributes
     ----------
@@ -48,14 +51,26 @@ class StrokeHead:
 
     loss = 0.0
 
-    def __init__(self, examples: Examples, model: ModelConfig, engine: Engine, seed: int, memory: float) -> None:
+    def __init__(
+        self,
+        examples: Examples,
+        model: ModelConfig,
+        engine: Engine,
+        seed: int,
+        memory: float,
+        encoder: nn.Module | None = None,
+    ) -> None:
         self.model = head_model(model)
         self._examples = examples
         self._engine = engine
         self._seed = seed
         self._store = FeatureStore(memory)
-        start = starting_network(examples, self.model, TrainingConfig(transfer="head", seed=seed), None)
-        self._network = cast("PixelNetwork", engine.place(start.network).eval().requires_grad_(False))
+        if encoder is not None:
+            network = pixel_network(copy.deepcopy(encoder), examples.channels, len(examples.classes))
+        else:
+            settings = TrainingConfig(transfer="head", seed=seed)
+            network = cast("PixelNetwork", starting_network(examples, self.model, settings, None).network)
+        self._network: PixelNetwork = engine.place(network).eval().requires_grad_(False)
 
     def fit(self, targets: Sequence[npt.NDArray[np.int16]]) -> PixelNetwork:
         """A head that is fitted to class indices `(H, W)` for each plane, -1 where nobody has judged."""

@@ -19,11 +19,25 @@ from . import layers
 if TYPE_CHECKING:
     from napari.layers import Labels
 
-__all__ = ["ClassRow", "add_class", "class_rows", "count", "recolor", "remove_class", "rename", "thin"]
+__all__ = [
+    "ClassRow",
+    "add_class",
+    "class_rows",
+    "count",
+    "meaning_of_zero",
+    "recolor",
+    "remove_class",
+    "rename",
+    "thin",
+]
 
 FEW = 50
 """Pixels below which a class has hardly anything to learn from."""
 MOST_CLASSES = 256
+SPARSE = 0.1
+"""Part of the pixels below which several classes are strokes, not a whole picture."""
+COUNTED = 2**24
+"""Pixels up to which a guess looks at all of them."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,28 @@ def class_rows(labels: Labels, counts: dict[int, int] | None, zero: str = "unlab
         )
         for value in values
     ]
+
+
+def meaning_of_zero(labels: Labels) -> str:
+    """What 0 most likely means in a layer: "unlabelled" where several classes are painted sparsely, else "background".
+
+    A layer's own note comes first. Names come next: whoever names several classes, and 0 not, calls it 'not painted'.
+    Then pixels, of layers in memory that are not too large: several classes that cover little of their slices.
+    """
+    noted = layers.facts(labels).get("zero")
+    if noted in ("background", "unlabelled"):
+        return str(noted)
+    names = layers.class_names(labels)
+    if names:
+        return "unlabelled" if 0 not in names and len(names) > 1 else "background"
+    data = layers.array(labels)
+    if not isinstance(data, np.ndarray) or data.size > COUNTED:
+        return "background"
+    slices = data.reshape(-1, *data.shape[-2:])
+    painted = slices[slices.any(axis=(1, 2))]
+    counts = count(painted)
+    few = painted.size - counts.pop(0, 0) < SPARSE * painted.size
+    return "unlabelled" if len(counts) > 1 and few else "background"
 
 
 def thin(labels: NDArray[Any], values: list[int], counts: dict[int, int]) -> dict[int, str]:

@@ -79,7 +79,7 @@ class Classes(Container[Widget]):
         self._warning = wrapping_label("warning")
         buttons: Container[Widget] = Container(widgets=[self._add, self._remove], layout="horizontal", labels=False)
         row: Container[Widget] = Container(
-            widgets=[self._shapes, self._paint], layout="horizontal", labels=False, name="shape_row", label="Shapes"
+            widgets=[self._shapes, self._paint], layout="horizontal", labels=False, name="shape_row"
         )
         for part in (buttons, row):
             part.margins = (0, 0, 0, 0)

@@ -54,10 +54,11 @@ def field(
 
 
 def layer_field(name: str, kind: type[Layer], tooltip: str) -> ComboBox:
-    """A list of the viewer's layers of one kind; it is None when there are none."""
+    """A list of the viewer's layers of one kind; it is None when there are none, and says so."""
     box = create_widget(name=name, label=label(name), annotation=kind, options={"tooltip": tooltip})
     if not isinstance(box, ComboBox):
         raise TypeError(f"napari shows layers in a ComboBox. Got {type(box).__name__}.")
+    box.native.setPlaceholderText(f"no {kind.__name__.lower()} layer yet")
     return slim(box)
 
 

@@ -214,6 +214,7 @@ class Process(Panel):
         self._save_button.enabled = isinstance(source, Labels)
         if self.chain.value != self._chains[stage]:
             self.chain.value = self._chains[stage]
+        self.image.visible = self._editor.chain.needs_image
         self._ask_preview()
 
     def _editor_changed(self, chain: Chain) -> None:

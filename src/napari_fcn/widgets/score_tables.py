@@ -16,7 +16,7 @@ __all__ = ["ScoreTables"]
 
 SWATCH = 12
 MATRIX_BLUE = (49, 130, 189)
-WIDTH = 340
+WIDTH = 365
 MOST_ROWS = 9
 STYLE = "QHeaderView::section { padding: 2px 3px; } QTableWidget::item { padding: 0px 3px; }"
 """The theme's margins leave no room for five columns."""

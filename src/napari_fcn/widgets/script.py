@@ -13,14 +13,13 @@ from magicgui.widgets import PushButton
 from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QFileDialog
 
-from ..config import DataConfig, ModelConfig, PredictionConfig, TrainingConfig
+from ..config import DataConfig, ModelConfig, TrainingConfig
 from ..options import Option, options
 from . import layers
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels
 
-    from ..segmenter import Segmenter
     from .panel import Panel
     from .training_job import TrainingJob
 
@@ -29,7 +28,6 @@ __all__ = [
     "call",
     "command",
     "copy_script",
-    "prediction_script",
     "script_button",
     "stem",
     "told",
@@ -86,8 +84,13 @@ def copy_script(panel: Panel, make: Callable[[Path], Script]) -> None:
         show_info("Copied: the Python and the command line that repeat this.")
 
 
-def training_script(job: TrainingJob, pairs: Sequence[tuple[Image, Labels]], folder: Path) -> Script:
-    """The script of a training; images, labels and a segmenter to start from are written to `folder`."""
+def training_script(
+    job: TrainingJob, pairs: Sequence[tuple[Image, Labels]], folder: Path, notes: Sequence[str] = ()
+) -> Script:
+    """The script of a training; images, labels and a segmenter to start from are written to `folder`.
+
+    `notes` are sentences for its first lines.
+    """
     names = [stem(number, image.name) for number, (image, _) in enumerate(pairs)]
     for kind, arrays in (("images", job.images), ("labels", job.labels)):
         for name, array in zip(names, arrays, strict=True):
@@ -104,7 +107,10 @@ def training_script(job: TrainingJob, pairs: Sequence[tuple[Image, Labels]], fol
         "class_colors": layers.class_colors(job.colormap, present),
         **settings,
     }
+    if "time_budget" in settings:
+        notes = [*notes, "Within a time budget the number of steps, and so the result, differs a bit each time."]
     python = [
+        *(f"# {note}" for note in notes),
         "from pathlib import Path",
         "",
         "import numpy as np",
@@ -119,29 +125,6 @@ def training_script(job: TrainingJob, pairs: Sequence[tuple[Image, Labels]], fol
     ]
     given = {"images": str(folder / "images"), "labels": str(folder / "labels"), "output": str(output), **settings}
     return Script("\n".join(python) + "\n", command("train", given))
-
-
-def prediction_script(
-    image: Any, name: str, axes: str, segmenter: Segmenter, settings: Mapping[str, Any], folder: Path
-) -> Script:
-    """The script of a segmentation; the image and the segmenter are written to `folder`."""
-    source, model, output = folder / f"{stem(0, name)}.npy", folder / "segmenter.safetensors", folder / "labels.npy"
-    write_array(source, image)
-    folder.mkdir(parents=True, exist_ok=True)
-    segmenter.save(model, overwrite=True)
-    settings = told(settings, options(PredictionConfig))
-    python = [
-        "import numpy as np",
-        "",
-        "import napari_fcn as fcn",
-        "",
-        f"image = np.load({str(source)!r})",
-        f"segmenter = fcn.Segmenter.load({str(model)!r})",
-        call("labels = segmenter.predict", ["image", repr(axes)], settings),
-        f"np.save({str(output)!r}, labels)",
-    ]
-    given = {"model": str(model), "images": str(source), "output": str(output), "axes": axes, **settings}
-    return Script("\n".join(python) + "\n", command("predict", given))
 
 
 def command(verb: str, given: Mapping[str, Any], first: Sequence[str] = ()) -> str:

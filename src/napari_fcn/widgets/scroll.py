@@ -52,7 +52,10 @@ class FormArea(QScrollArea):
         return 0 if bar is None else bar.sizeHint().width()
 
     def _align_labels(self) -> None:
-        """Give all labels the width of the widest; magicgui measures them before the theme has chosen the font."""
+        """Give all labels the width of the widest one that is seen, and what is left to the fields.
+
+        magicgui measures them before the theme has chosen the font, and those that are folded away too.
+        """
         labels: list[QLabel] = []
         for row in self._form.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
             layout = row.layout()
@@ -62,4 +65,5 @@ class FormArea(QScrollArea):
                 labels.append(first)
         widest = max((label.sizeHint().width() for label in labels), default=0)
         for label in labels:
+            label.setSizePolicy(QSizePolicy.Policy.Fixed, label.sizePolicy().verticalPolicy())
             label.setMinimumWidth(widest)

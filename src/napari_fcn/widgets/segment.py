@@ -19,10 +19,11 @@ from .live import LiveLayer, worth_watching
 from .next_place import show_next_place
 from .panel import Work, values
 from .saving import ask_and_save
-from .script import Script, copy_script, prediction_script
+from .script import Script, copy_script
 from .segment_form import WANTED, SegmentForm, with_filters
 from .segment_job import MARGIN, FolderJob, Part, Result, SegmentJob, Watched, WatchedJob
 from .segment_layers import Target, show
+from .segment_script import files_script, layers_script
 from .store import segmenters
 from .worker import Progress, Stop, Worker
 
@@ -81,30 +82,42 @@ class Segment(SegmentForm):
         """Read the fields, and note where the images lie."""
         images = self._images()
         name, trained = self._trained()
-        settings = PredictionConfig(**values(self._form, self._settings)).to_json()
         if images is None:
-            return self._prepare_folder(trained, settings)
+            job = self._files_job(trained)
+            return Work(job.run, f"segmentation of the files in {job.source}", partial(_tell_files, job.output))
         targets = [self._target(image) for image in images]
-        wanted = frozenset(box for box in WANTED if getattr(self, box).value)
-        self._check_numbers(trained, wanted)
+        job = self._layers_job(images, targets, trained)
         self.remember()
-        if self.scope.value == "layer" and not wanted and self._is_watched(targets[0], trained, settings):
-            return self._prepare_watched(images[0], targets[0], name, trained, settings)
-        job = SegmentJob(
-            images=[layers.array(image) for image in images],
-            axes=[target.axes for target in targets],
-            parts=[target.part for target in targets],
-            spacing=[layers.spacing(image, target.axes) for image, target in zip(images, targets, strict=True)],
-            segmenter=trained,
-            settings=settings,
-            wanted=wanted,
-        )
+        if self.scope.value == "layer" and not job.wanted and self._is_watched(targets[0], trained, job.settings):
+            return self._prepare_watched(images[0], targets[0], name, trained, job.settings)
         what = f"'{images[0].name}'" if len(images) == 1 else f"{len(images)} layers"
         return Work(
             job.run,
             f"segmentation of {what}",
             partial(self._show, targets, name, trained, self.scope.value == "layers"),
         )
+
+    def _layers_job(self, images: list[Image], targets: list[Target], trained: Segmenter) -> SegmentJob:
+        wanted = frozenset(box for box in WANTED if getattr(self, box).value)
+        self._check_numbers(trained, wanted)
+        return SegmentJob(
+            images=[layers.array(image) for image in images],
+            axes=[target.axes for target in targets],
+            parts=[target.part for target in targets],
+            spacing=[layers.spacing(image, target.axes) for image, target in zip(images, targets, strict=True)],
+            segmenter=trained,
+            settings=self._chosen_settings(),
+            wanted=wanted,
+        )
+
+    def _files_job(self, trained: Segmenter) -> FolderJob:
+        source, target = str(self.source.value), str(self.target.value)
+        if "" in (source, target) or "." in (source, target):
+            raise InputError("Segmenting files needs a folder of images and a folder for the results; choose both.")
+        return FolderJob(source, target, trained, self._chosen_settings(), overwrite=self.overwrite.value)
+
+    def _chosen_settings(self) -> dict[str, Any]:
+        return PredictionConfig(**values(self._form, self._settings)).to_json()
 
     def _is_watched(self, target: Target, trained: Segmenter, settings: dict[str, Any]) -> bool:
         """Whether labels are shown while they are made: they take long, and nothing has to see them whole."""
@@ -148,18 +161,17 @@ class Segment(SegmentForm):
         self._trained()[1].save(path, overwrite=overwrite)
 
     def script(self, folder: str | Path) -> Script:
-        """The Python and the command line that repeat the segmentation of the whole layer `image`.
+        """The Python and the command line that repeat the segmentation.
 
         Parameters
         ----------
-        folder : where the image and the segmenter go.
+        folder : where images that are no files, and the segmenter, go; results too.
         """
-        image = self.image.value
-        if image is None:
-            raise InputError("A script needs an image layer to segment. Got none; open an image first.")
-        settings = values(self._form, self._settings)
-        axes = layers.check_axes(self.axes.value, tuple(layers.array(image).shape), image.name)
-        return prediction_script(layers.array(image), image.name, axes, self._trained()[1], settings, Path(folder))
+        images, trained = self._images(), self._trained()[1]
+        if images is None:
+            return files_script(self._files_job(trained), Path(folder))
+        job = self._layers_job(images, [self._target(image) for image in images], trained)
+        return layers_script(job, [image.name for image in images], Path(folder))
 
     def _images(self) -> list[Image] | None:
         """The layers to segment; None for files."""
@@ -211,17 +223,6 @@ class Segment(SegmentForm):
         place = place_on_earth(image, part.rows, part.columns)
         return Target(image.name, str(image.unique_id), axes, shape, layers.geometry(image, axes), part, into, place)
 
-    def _prepare_folder(self, trained: Segmenter, settings: dict[str, Any]) -> Work:
-        source, target = str(self.source.value), str(self.target.value)
-        if "" in (source, target) or "." in (source, target):
-            raise InputError("Segmenting files needs a folder of images and a folder for the results; choose both.")
-        job = FolderJob(source, target, trained, settings, overwrite=self.overwrite.value)
-
-        def finish(done: list[Path]) -> tuple[Any, str]:
-            return done, f"{len(done)} file{'s' * (len(done) != 1)} segmented, in {target}."
-
-        return Work(job.run, f"segmentation of the files in {source}", finish)
-
     def _show(
         self,
         targets: list[Target],
@@ -258,6 +259,10 @@ class Segment(SegmentForm):
         )
         if path:
             self.load(path)
+
+
+def _tell_files(target: str, done: list[Path]) -> tuple[Any, str]:
+    return done, f"{len(done)} file{'s' * (len(done) != 1)} segmented, in {target}."
 
 
 def _found(trained: Segmenter, result: Result) -> str:

@@ -83,6 +83,8 @@ class SegmentForm(Panel):
         self.scope.changed.connect(self._show_fields)
         segmenters.changed.connect(self._segmenters_changed)
         self._filters.changed.connect(self._filters_changed)
+        if segmenters:  # the newest is what one wants to try
+            self.segmenter.value = list(segmenters)[-1]
         self._segmenter_chosen()
         self._show_fields()
         self.recall()
@@ -119,6 +121,7 @@ class SegmentForm(Panel):
                 tooltip="Trained in this session, or loaded from a file",
             )
         )
+        segmenter.native.setPlaceholderText("train or load one")
         load = PushButton(
             text="Load segmenter…", name="load_button", tooltip="Use a segmenter that was saved to a file"
         )

@@ -145,29 +145,17 @@ class SegmentJob:
         return results
 
     def _result(self, made: tuple[Array, Any], axes: str, spacing: tuple[float, ...]) -> Result:
+        from ..imaging.objects import numbered
         from ..inference.predict import uncertainty
 
         labels, scores = made
+        values = [entry.value for entry in self.segmenter.classes if entry.value != 0]
         return Result(
             labels,
             scores if "with_probabilities" in self.wanted else None,
             uncertainty(scores, self.settings["uncertainty_measure"]) if "with_uncertainty" in self.wanted else None,
-            self._instances(labels, axes, spacing) if "with_objects" in self.wanted else None,
+            numbered(labels, axes, values, spacing=spacing) if "with_objects" in self.wanted else None,
         )
-
-    def _instances(self, labels: Array, axes: str, spacing: tuple[float, ...]) -> npt.NDArray[np.int32]:
-        """Numbered objects of every class but 0: of each volume as a whole, of each frame by itself."""
-        from ..imaging.objects import instances
-
-        values = [entry.value for entry in self.segmenter.classes if entry.value != 0]
-        found = np.zeros(labels.shape, np.int32)
-        depth = min(spacing)
-        frames = range(labels.shape[axes.index("T")]) if "T" in axes else [None]
-        for frame in frames:
-            key = tuple(frame if axis == "T" else slice(None) for axis in axes)
-            sides = [side for axis, side in zip(axes, spacing, strict=True) if axis != "T"]
-            found[key] = instances(labels[key], values, depth=depth, spacing=sides)
-        return found
 
 
 @dataclass(frozen=True)

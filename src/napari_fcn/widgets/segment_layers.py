@@ -129,10 +129,14 @@ def _show_image(
         facts["part"] = repr(target.key)
     layer = _own_layer(viewer, Image, facts, data.ndim)
     if layer is None:
+        camera = viewer.scene.camera
+        seen = camera.center, camera.zoom
         layer = viewer.add_layer(Image(data, name=f"{target.name} {kind}", **options))
+        camera.center, camera.zoom = seen  # an axis more, that of classes, makes napari show everything
     else:
         layer.data = data
-        layer.scale, layer.translate = options["scale"], options["translate"]
+        for attribute in ("scale", "translate", "rotate", "shear", "affine", "units"):
+            setattr(layer, attribute, options[attribute])
     _note(layer, facts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from .panel import Work
 from .preview_layer import PreviewLayer
 from .saving import ask_and_save
 from .script import Script, copy_script, script_button, training_script
+from .start_from import ask_and_start, read_start, take_start
 from .store import segmenters
 from .train_form import TrainForm
 from .training_job import Live, TrainingJob, TrainingOutcome
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
     from napari.viewer import Viewer
 
+    from ..autoencoder import Autoencoder
     from ..segmenter import Segmenter
 
 __all__ = ["Train"]
@@ -62,6 +65,8 @@ class Train(TrainForm):
     def __init__(self, napari_viewer: Viewer) -> None:
         self._viewer = napari_viewer
         self._init: Segmenter | None = None
+        self._went_on_from: Segmenter | None = None
+        self._was_live = False
         self._live: Live | Talk = Live()
         self._learnt: list[tuple[Image, Labels]] = []
         self._preview_layer = PreviewLayer(napari_viewer)
@@ -87,6 +92,7 @@ class Train(TrainForm):
             lambda: self.attempt(lambda: ask_and_save(self.native, "segmenter", self.save))
         )
         self._script_button.clicked.connect(lambda: self.attempt(lambda: copy_script(self, self.script)))
+        self.file_button.clicked.connect(lambda: self.attempt(lambda: ask_and_start(self.native, self.start_from)))
         self._live_button.clicked.connect(lambda: self.attempt(self.go_live))
         self._painting = Painting(self._paint_paused, self._look)
         self.native.destroyed.connect(self._painting.stop)
@@ -103,30 +109,27 @@ class Train(TrainForm):
             getattr(self, name).value = value
         return self._start(self._prepare_live)
 
-    def _prepare_live(self) -> Work:
-        pairs = self.pairs()
+    def _live_settings(self, pairs: list[tuple[Image, Labels]]) -> dict[str, Any]:
         settings = {
             name: value
             for name, value in self._chosen_settings().items()
             if name in LIVE_SETTINGS or name in options(DataConfig)
         }
-        settings |= {
-            "axes": self._common_axes(pairs, settings.get("axes")),
-            "architecture": "pixel",
-            "transfer": "head",
-        }
-        names: dict[int, str] = {}
-        for _, labels in pairs:
-            names |= layers.class_names(labels)
-        image, labels = pairs[0]
+        axes = self._common_axes(pairs, settings.get("axes"))
+        return settings | {"axes": axes, "architecture": "pixel", "transfer": "head"}
+
+    def _prepare_live(self) -> Work:
+        pairs = self.pairs()
+        described = self._job(pairs, self._live_settings(pairs), None)
         job = LiveJob(
-            images=[layers.array(image) for image, _ in pairs],
-            names=names,
-            colors=class_colors(labels.colormap, [layers.snapshot(labels) for _, labels in pairs]),
-            pixel_size=layers.pixel_size(image, settings["axes"]),
-            settings=settings,
+            images=described.images,
+            names=described.names,
+            colors=class_colors(described.colormap, described.labels),
+            pixel_size=described.pixel_size,
+            settings=described.settings,
         )
-        self._learnt, self._live = pairs, job.talk
+        image = pairs[0][0]
+        self._learnt, self._live, self._was_live = pairs, job.talk, True
         self._curves.hide()
         self._preview_layer.remove()
         self._preview_layer = PreviewLayer(self._viewer, "live", doubt=True)
@@ -172,6 +175,9 @@ class Train(TrainForm):
             settings = {name: value for name, value in settings.items() if name not in options(ModelConfig)}
         if init is not None and settings.get("init"):
             raise InputError(f"Start from one segmenter. Got one of this session and the file {settings['init']!r}.")
+        return self._job(pairs, settings, init)
+
+    def _job(self, pairs: list[tuple[Image, Labels]], settings: dict[str, Any], init: Segmenter | None) -> TrainingJob:
         split(settings, ModelConfig, DataConfig, TrainingConfig)
         names: dict[int, str] = {}
         for _, labels in pairs:
@@ -194,6 +200,7 @@ class Train(TrainForm):
     def prepare(self) -> Work:
         """Read layers and settings, and make ready for what they become."""
         job = self.job()
+        self._was_live, self._went_on_from = False, self._init
         self._learnt = self.pairs()
         image = self._learnt[0][0]
         self._live = job.live
@@ -277,11 +284,34 @@ class Train(TrainForm):
             raise InputError("There is no segmenter to save yet; train one first.")
         self.result.save(path, overwrite=overwrite)
 
+    def start_from(self, path: str | Path) -> Worker:
+        """Start to load a file, and choose it as what training starts from: a segmenter, or an autoencoder's encoder.
+
+        `wait` raises `SegmenterFileError` when the file is none of both.
+        """
+        file = Path(path)
+        return self._start(
+            lambda: Work(partial(read_start, file), f"loading of {file.name}", partial(self._started_from, file))
+        )
+
+    def _started_from(self, file: Path, found: Segmenter | Autoencoder | None) -> tuple[Segmenter | None, str]:
+        if found is None or self._gone:
+            return self.result, "Cancelled; nothing was loaded."
+        return self.result, take_start(self, file, found)
+
     def script(self, folder: str | Path) -> Script:
-        """The Python and the command line that repeat this training.
+        """The Python and the command line that repeat this training: that of the button that was pressed last.
 
         Parameters
         ----------
         folder : where layers and segmenters go that are not in files.
         """
-        return training_script(self.job(), self.pairs(), Path(folder))
+        pairs = self.pairs()
+        if self._was_live:
+            job = self._job(pairs, self._live_settings(pairs), None)
+            return training_script(job, pairs, Path(folder), ["Live mode learns from fewer pixels, to be quick."])
+        self._init = self._went_on_from
+        try:
+            return training_script(self.job(), pairs, Path(folder))
+        finally:
+            self._init = None

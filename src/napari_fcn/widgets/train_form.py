@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..options import options
 from ..registry import architectures
 from . import layers, preferences
+from .class_table import meaning_of_zero
 from .fields import field, groups, layer_field, slim
 from .pair_row import PairRow
 from .panel import Panel, values, wrapping_label
@@ -38,6 +39,8 @@ class TrainForm(Panel):
     def __init__(self, action: str, further: Iterable[Widget]) -> None:
         self._settings = options(ModelConfig, DataConfig, TrainingConfig)
         self._guessed_axes = ""
+        self._guessed_zero = "background"
+        self._painted: Labels | None = None
         self._own_encoder: str | None = None
         self._chosen_encoder: str | None = None
         self._pairs: list[PairRow] = []
@@ -51,9 +54,13 @@ class TrainForm(Panel):
                 label="Start from",
                 choices=lambda _: [("A new network", None), *((name, name) for name in segmenters)],
                 nullable=False,
-                tooltip="A new network on a pretrained encoder, or a segmenter of this session;\n"
-                "one from a file can be loaded in Segment, or named under Advanced, Transfer, Init.",
+                tooltip="A new network on a pretrained encoder, or a segmenter of this session",
             )
+        )
+        self.file_button = PushButton(
+            text="File…",
+            name="file_button",
+            tooltip="Start from a file: a segmenter, or an autoencoder, whose encoder is taken",
         )
         preview = CheckBox(
             value=True,
@@ -68,6 +75,7 @@ class TrainForm(Panel):
             *(self._meaning, shown["time_budget"], preview),
         ]
         super().__init__(essential, groups(self._settings, fields), action, further)
+        start.native.parentWidget().layout().addWidget(self.file_button.native)
         self._more.clicked.connect(lambda: self.add_pair())
         image.changed.connect(self._layers_changed)
         labels.changed.connect(self._labels_changed)
@@ -185,16 +193,30 @@ class TrainForm(Panel):
             fitting = [other for other in self.image.choices if layers.fits(other, labels)]
             if fitting:
                 self.image.value = max(fitting, key=lambda other: other.visible)
+        self._follow(labels)
         self._layers_changed()
+
+    def _follow(self, labels: Labels | None) -> None:
+        """Guess anew what 0 means when classes are named or painted."""
+        before, self._painted = self._painted, labels
+        for layer, wanted in ((before, False), (labels, True)):
+            if layer is not None:
+                for event in (layer.events.features, layer.events.paint):
+                    (event.connect if wanted else event.disconnect)(self._guess_zero)
+
+    def _guess_zero(self, *_: Any) -> None:
+        """What 0 most likely means, unless somebody has said it."""
+        labels = self.labels.value
+        if self._gone or labels is None or self.zero.value != self._guessed_zero:
+            return
+        self._guessed_zero = self.zero.value = meaning_of_zero(labels)
 
     def _layers_changed(self) -> None:
         image, labels = self.image.value, self.labels.value
         if image is not None and self.axes.value in (None, self._guessed_axes):
             self._guessed_axes = layers.image_axes(image, labels)
             self.axes.value = self._guessed_axes
-        zero = None if labels is None else layers.facts(labels).get("zero")
-        if zero in self.zero.choices:
-            self.zero.value = zero
+        self._guess_zero()
         if image is not None:
             self.channels.native.setPlaceholderText(layers.channel_hint(image, self._axes_of(image)))
 
