@@ -199,8 +199,8 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     looks = {
         "pixel head": ("C3", "*"),
         "scikit-image": ("C0", "o"),
-        "convpaint": ("C2", "s"),
-        "U-Net on strokes": ("C1", "-"),
+        "convpaint, Gaussian": ("C2", "s"),
+        "convpaint, ilastik": ("C1", "^"),
         "plain script": ("black", "-"),
         "head, then a network": ("C4", "-"),
         "dense labels": ("0.6", "--"),
