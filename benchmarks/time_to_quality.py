@@ -154,7 +154,7 @@ def draw(results: Results, path: Path) -> None:
             colour = COLOURS.get(name.split(",")[0], f"C{number}")
             place.plot(*middle, color=colour, label=name, linewidth=1.5, marker="o", markersize=4)
             place.scatter([r["seconds"] for r in mine], [r["score"] for r in mine], color=colour, s=5, alpha=0.5)
-        place.set(title=folder, xlabel="seconds of training", ylim=(0, 1))
+        place.set(title=folder, xlabel="processor seconds of training", ylim=(0, 1))
         place.spines[["top", "right"]].set_visible(False)
     places[0].set_ylabel("mean IoU on unseen images")
     places[0].legend(fontsize=7, frameon=False, loc="lower right")
