@@ -3,10 +3,11 @@
     python benchmarks/kills.py --kills 50
 
 A small training (U-Net, the shipped tissue images, patches of 64 x 64, checkpoints after every step) runs in a process
-of its own, as the command line runs it. It gets SIGKILL after a random time and is resumed, again and again, and after
-each kill the run folder is looked through: every file in it must be whole. Whenever it ends by itself, its weights are
-compared with the undisturbed training's, and a new one is begun, until there were enough kills. Processes are forked
-from one that has imported the libraries, so that kills hit the training and not Python's start.
+of its own, as the command line runs it. It gets SIGKILL at a random moment: while it starts, or when it has come to a
+random step, so that a busy machine changes nothing. Then it is resumed, again and again, and after each kill the run
+folder is looked through: every file in it must be whole. Whenever it ends by itself, its weights are compared with the
+undisturbed training's, and a new one is begun, until there were enough kills. Processes are forked from one that has
+imported the libraries.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from pathlib import Path
 import napari_fcn as fcn
 
 PROCESSES = multiprocessing.get_context("forkserver")
+BEYOND = 5
+"""A training that is to come so many steps beyond its end, or fewer, ends by itself."""
 
 
 def train(arguments: list[str]) -> None:
@@ -49,6 +52,18 @@ def start(arguments: list[str]) -> BaseProcess:
     return process
 
 
+def last_step(run: Path) -> int:
+    """The last step that the run has told of, 0 before the first."""
+    events = run / "events.jsonl"
+    return events.read_bytes().count(b'"event": "step"') if events.exists() else 0
+
+
+def wait_for(process: BaseProcess, run: Path, step: int) -> None:
+    """Wait until a run has come to a step, or has ended."""
+    while process.is_alive() and last_step(run) < step:
+        time.sleep(0.002)
+
+
 def look_through(run: Path) -> int:
     """The step of the checkpoint, -1 without one; raises when a file is broken."""
     from napari_fcn.training import RunFolder
@@ -68,7 +83,7 @@ def main() -> None:
     """Kill, resume, compare."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     dice = random.Random(arguments.seed)
@@ -88,10 +103,12 @@ def main() -> None:
     start([*common, str(folder / "first.safetensors")]).join()  # the processes' parent starts, and files are read
     begin = time.perf_counter()
     whole = start([*common, str(folder / "whole.safetensors"), "--run-dir", str(folder / "whole")])
+    wait_for(whole, folder / "whole", 1)
+    starting = time.perf_counter() - begin
     whole.join()
     if whole.exitcode != 0:
         raise SystemExit("The undisturbed training failed.")
-    longest = time.perf_counter() - begin
+    a_step = (time.perf_counter() - begin - starting) / arguments.steps
     expected = fcn.Segmenter.load(folder / "whole.safetensors").network.state_dict()
     kills = finished = 0
     during: list[int] = []
@@ -101,8 +118,15 @@ def main() -> None:
         if run.exists() and how[0] == "--run-dir":
             shutil.rmtree(run)
         process = start([*common, str(output), *how, "--overwrite"])
-        process.join(dice.uniform(0.0, 1.1) * longest if kills < arguments.kills else None)
-        if process.exitcode is None:
+        reached, wanted = last_step(run), dice.randint(0, arguments.steps + BEYOND)
+        if wanted > reached:
+            wait_for(process, run, wanted)
+            time.sleep(dice.uniform(0.0, a_step))
+        else:
+            time.sleep(dice.uniform(0.0, starting))
+        if kills == arguments.kills:
+            process.join()
+        if process.is_alive():
             process.kill()
             process.join()
             kills += 1
@@ -119,7 +143,7 @@ def main() -> None:
         output.unlink()
     at = dict(sorted(Counter(during).items()))
     print(json.dumps({"kills": kills, "finished": finished, "same weights": finished, "kills after step": at}))
-    print(f"An undisturbed training took {longest:.1f} s; -1 is before the first checkpoint.")
+    print("-1 is before the first checkpoint.")
     shutil.rmtree(folder)
 
 
