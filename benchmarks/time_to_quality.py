@@ -140,9 +140,10 @@ def draw(results: Results, path: Path) -> None:
     folders = list(dict.fromkeys(row["set"] for row in results.rows))
     figure = Figure(figsize=(3.6 * len(folders), 3.4), layout="constrained", dpi=130)
     places = figure.subplots(1, len(folders), squeeze=False)[0]
+    names = list(dict.fromkeys(row["name"] for row in results.rows))
     for place, folder in zip(places, folders, strict=True):
         rows = [row for row in results.rows if row["set"] == folder]
-        for number, name in enumerate(dict.fromkeys(row["name"] for row in rows)):
+        for name in names:
             mine = [row for row in rows if row["name"] == name]
             # The first, second ... measurement of each seed; their seconds differ a little.
             bins: dict[int, list[dict[str, Any]]] = {}
@@ -151,13 +152,13 @@ def draw(results: Results, path: Path) -> None:
                 for rank, row in enumerate(of_seed):
                     bins.setdefault(rank, []).append(row)
             middle = [[np.median([row[key] for row in each]) for each in bins.values()] for key in ("seconds", "score")]
-            colour = COLOURS.get(name.split(",")[0], f"C{number}")
+            colour = COLOURS.get(name.split(",")[0], f"C{names.index(name)}")
             place.plot(*middle, color=colour, label=name, linewidth=1.5, marker="o", markersize=4)
             place.scatter([r["seconds"] for r in mine], [r["score"] for r in mine], color=colour, s=5, alpha=0.5)
         place.set(title=folder, xlabel="processor seconds of training", ylim=(0, 1))
         place.spines[["top", "right"]].set_visible(False)
     places[0].set_ylabel("mean IoU on unseen images")
-    places[0].legend(fontsize=7, frameon=False, loc="lower right")
+    places[-1].legend(fontsize=7, frameon=False, loc="lower right")
     figure.savefig(path)
 
 
