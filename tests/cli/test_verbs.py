@@ -120,7 +120,7 @@ def test_models_are_readable_on_a_terminal(run, described, monkeypatch):
     assert max(map(len, lines)) <= 120
     for words in ("tf_efficientnet_lite0", "non-commercial", "max_unpool", "cross_entropy", "unet-classic"):
         assert words in text
-    (row,) = (line for line in lines if line.startswith("unet-classic   U-Net "))
+    (row,) = (line for line in lines if line.split()[:2] == ["unet-classic", "U-Net"])
     assert row.split()[2:8] == ["2015", "7.8", "M", "12.1", "G", "16"]
 
 

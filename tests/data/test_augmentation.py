@@ -15,7 +15,7 @@ from skimage import exposure
 
 from napari_fcn import registry
 from napari_fcn.config import DataConfig, TrainingConfig
-from napari_fcn.data.augmentation import Augmentation, draw_bend, draw_transform
+from napari_fcn.data.augmentation import Augmentation, draw_bend, draw_transform, usual_augmentation
 from napari_fcn.data.examples import prepare
 from napari_fcn.data.intensity import bend_tones, blurred, vary_intensity
 from napari_fcn.data.patches import PatchSampler
@@ -38,7 +38,10 @@ def noisy(channels: int, size: int = 40, seed: int = 0) -> torch.Tensor:
 
 def test_what_is_there_to_choose_from() -> None:
     assert set(registry.augmentations) == {"none", "flips", "light", "microscopy", "satellite", "strong"}
-    assert TrainingConfig().augment == "microscopy"
+    assert TrainingConfig().augment is None
+    assert {mode: usual_augmentation(mode) for mode in ("image", "dataset", "weights")} == {
+        "image": "microscopy", "dataset": "satellite", "weights": "satellite"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("channels", CHANNELS)

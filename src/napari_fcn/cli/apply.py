@@ -11,7 +11,6 @@ import numpy as np
 from ..config import DataConfig
 from ..errors import InputError
 from ..io import read_labels
-from ..io.geotiff import stated_nodata
 from ..options import split
 from .console import say, show
 from .follow import check_report
@@ -42,6 +41,8 @@ def evaluate(arguments: Namespace) -> int:
 
 def _label_pairs(pairs: Pairs, zero: str) -> Iterator[tuple[Any, Any]]:
     """Labels of both sides, without the pixels that either file states to be missing."""
+    from ..io.geotiff import stated_nodata  # only here: it loads tifffile
+
     left_out = 0
     for prediction, truth in pairs:
         predicted, true = read_labels(prediction), read_labels(truth)

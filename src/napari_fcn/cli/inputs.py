@@ -13,7 +13,6 @@ import numpy.typing as npt
 from ..data import check_axes, guess_axes, spatial_axes
 from ..errors import InputError
 from ..io import ImageFile, find_files, pair_by_stem, read_image, read_labels
-from ..io.geotiff import stated_nodata
 from .console import say
 from .maps import draw_polygons, polygon_file, with_bands
 
@@ -103,6 +102,8 @@ def read_pairs(
         labels, class_names = draw_polygons(pairs)
     else:
         labels = [read_labels(label) for _, label in pairs]
+        from ..io.geotiff import stated_nodata  # only here: it loads tifffile
+
         ignore = {stated_nodata(label) for _, label in pairs}
     found: dict[str, Path] = {}
     for file, label, (_, label_path) in zip(files, labels, pairs, strict=True):

@@ -59,7 +59,7 @@ def suited_to(config: TrainingConfig, *, encoder: bool, decoder: bool, stages: i
             f"use 'scratch', or an encoder with pretrained weights."
         )
     if config.transfer == "finetune":
-        return dataclasses.replace(config, transfer="scratch", stage_decay=1.0)
+        return dataclasses.replace(config, transfer="scratch", stage_decay=1.0, feature_memory=None)
     return config
 
 

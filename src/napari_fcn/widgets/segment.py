@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,8 +84,8 @@ class Segment(SegmentForm):
         images = self._images()
         name, trained = self._trained()
         if images is None:
-            job = self._files_job(trained)
-            return Work(job.run, f"segmentation of the files in {job.source}", partial(_tell_files, job.output))
+            files = self._files_job(trained)
+            return Work(files.run, f"segmentation of the files in {files.source}", partial(_tell_files, files.output))
         targets = [self._target(image) for image in images]
         job = self._layers_job(images, targets, trained)
         self.remember()
@@ -119,14 +120,14 @@ class Segment(SegmentForm):
     def _chosen_settings(self) -> dict[str, Any]:
         return PredictionConfig(**values(self._form, self._settings)).to_json()
 
-    def _is_watched(self, target: Target, trained: Segmenter, settings: dict[str, Any]) -> bool:
+    def _is_watched(self, target: Target, trained: Segmenter, settings: Mapping[str, Any]) -> bool:
         """Whether labels are shown while they are made: they take long, and nothing has to see them whole."""
         if not worth_watching([side.stop for side in target.key]):
             return False
         return target.into is None and settings["planes"] == "own" and not trained.postprocess
 
     def _prepare_watched(
-        self, image: Image, target: Target, name: str, trained: Segmenter, settings: dict[str, Any]
+        self, image: Image, target: Target, name: str, trained: Segmenter, settings: Mapping[str, Any]
     ) -> Work:
         seen = layers.visible_part(image, target.axes, self._viewer)
         job = WatchedJob(layers.array(image), target.axes, seen, trained, settings)
