@@ -270,7 +270,7 @@ class TrainingConfig(Config):
         "finetune",
         "how training treats what is there already",
         choices={
-            "head": "fit a pixel head to what is painted: an answer in a second; another network that is chosen learns "
+            "head": "fit a pixel head at once: an answer in a second; another network that is chosen learns "
             "behind it, and joins it where that is better; with a segmenter to start from, learn its last layer only",
             "frozen": "keep the pretrained features: quick, and hard to spoil where little is painted",
             "finetune": "fine-tune everything gently: the pretrained part learns more slowly; usually best",

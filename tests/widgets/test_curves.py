@@ -1,9 +1,13 @@
 """What the curves know and draw."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
+from napari_fcn.config import DataConfig
+from napari_fcn.data.examples import prepare
 from napari_fcn.metrics import score_pairs
 from napari_fcn.training.events import Noted, Started, Step, Validated
 from napari_fcn.widgets.curves import Curves
@@ -45,6 +49,42 @@ def test_the_moment_says_step_speed_device_and_what_is_left() -> None:
     assert lines[0] == "Step 10, loss 0.500, 22 s left"
     assert lines[1] == "4 patches of 192 x 192 a step, 4.0 steps/s, on cpu"
     assert lines[2:] == ["One class has few pixels.", "Memory was full."]
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "said"),
+    [
+        (True, "Brightness and contrast are taken as they are."),
+        (False, "Brightness and contrast of each image are evened out."),
+    ],
+)
+def test_what_was_found_about_brightness_is_said_in_plain_words(calibrated: bool, said: str) -> None:
+    rng = np.random.default_rng(0)
+    pictures, labels = [], []
+    # Where values mean the same everywhere, an image of one class alone is told only by those of all.
+    for share in (0, 64, 20, 44, 12, 52) if calibrated else (8, 56, 20, 44, 12, 52):
+        label = (np.arange(64) < share) + np.ones((64, 1), np.uint8)
+        value = 100 + 40 * label + 4 * rng.standard_normal(label.shape)
+        pictures.append(value if calibrated else value * rng.uniform(0.3, 3) + rng.uniform(0, 500))
+        labels.append(label)
+    notes = prepare(pictures, labels, DataConfig(), encoder_range=(1, 0)).notes
+    moment = Moment().after(replace(STARTED, notes=notes))
+    assert moment.text.splitlines()[2:] == [said]
+    assert moment.explanation == notes[0]
+    assert "balanced accuracy" in moment.explanation
+
+
+@pytest.mark.both_qt
+def test_no_number_beside_an_axis_is_cut(qtbot: QtBot) -> None:
+    history = History()
+    history.loss = [(0.0, 0.176), (0.5, 0.1)]  # the middle is 0.088
+    curves = Curves()
+    qtbot.addWidget(curves)
+    curves.resize(300, 200)
+    curves.show_history(history)
+    image = curves.grab().toImage()
+    # Nothing is drawn up to the left edge, where half a digit would be.
+    assert len({image.pixelColor(0, y).name() for y in range(image.height())}) == 1
 
 
 @pytest.mark.both_qt

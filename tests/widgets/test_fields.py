@@ -1,11 +1,13 @@
 from typing import Any
 
+import napari
 import pytest
 from magicgui.widgets import Container
 from pytestqt.qtbot import QtBot
 
 from napari_fcn.config import DataConfig, ModelConfig, PredictionConfig, TrainingConfig
 from napari_fcn.options import option, options, split
+from napari_fcn.widgets import Train
 from napari_fcn.widgets.fields import OpenComboBox, field
 
 SETTINGS = options(ModelConfig, DataConfig, TrainingConfig, PredictionConfig)
@@ -167,3 +169,27 @@ def test_meanings_are_shown_and_names_are_values(qtbot: QtBot) -> None:
     assert widget.current_choice == "First of them"
     assert widget.value == "a"
     widget.close()
+
+
+@pytest.mark.both_qt
+def test_what_is_said_in_words_is_not_cut_in_the_dock(viewer: napari.Viewer, train: Train, qtbot: QtBot) -> None:
+    viewer.show()
+    qtbot.wait(50)
+    narrow = train.image.native.x()
+    for name in ("zero", "transfer"):
+        box = getattr(train, name).native
+        texts = [box.itemText(row) for row in range(box.count())]
+        # Beside the text there is an arrow.
+        room = box.width() - 44
+        assert [text for text in texts if box.fontMetrics().horizontalAdvance(text) > room] == []
+    train.unfold()
+    qtbot.wait(50)
+    wide = train.image.native.x()
+    train.advanced.native.click()
+    qtbot.wait(50)
+    # Labels that nobody sees take no room.
+    assert train.image.native.x() == narrow < wide
+    least = train.native.minimumSizeHint().width()
+    train.add_pair()
+    qtbot.wait(50)
+    assert train.native.minimumSizeHint().width() == least

@@ -80,14 +80,15 @@ class Curves(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(self._small())
         line, width = self._line(), float(self.width())
-        left = painter.fontMetrics().horizontalAdvance("0.00") + GAP
+        loss = list(self._history.loss)
+        top = max((value for _, value in loss if math.isfinite(value)), default=1.0)
+        numbers = [_tick(value) for value in (top, top / 2, 0.5)]
+        left = max(painter.fontMetrics().horizontalAdvance(number) for number in numbers) + GAP
         plots = self.height() - math.ceil(len(self._names()) / DECK_COLUMNS) * line - 2 * line - 2 * GAP - 2
         upper = QRectF(left, line + 2, width - left - GAP, plots * 0.45)
         lower = QRectF(left, upper.bottom() + GAP + line, width - left - GAP, plots * 0.55)
         text = self.palette().color(QPalette.ColorRole.WindowText)
 
-        loss = list(self._history.loss)
-        top = max((value for _, value in loss if math.isfinite(value)), default=1.0)
         self._frame(painter, upper, "loss", top, text)
         self._draw(painter, upper, loss, top, _faint(text, 90), 1.0)
         self._draw(painter, upper, _smooth(loss), top, text, 1.6)
@@ -118,7 +119,7 @@ class Curves(QWidget):
         painter.drawText(QRectF(box.left(), box.top() - line, box.width(), line), Qt.AlignmentFlag.AlignLeft, title)
         for value, y in ((top, box.top()), (top / 2, box.center().y()), (0.0, box.bottom())):
             side = QRectF(0, y - line / 2, box.left() - GAP / 2, line)
-            painter.drawText(side, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{value:.2g}")
+            painter.drawText(side, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, _tick(value))
 
     def _draw(
         self,
@@ -175,6 +176,10 @@ def _faint(color: QColor, alpha: int) -> QColor:
     faint = QColor(color)
     faint.setAlpha(alpha)
     return faint
+
+
+def _tick(value: float) -> str:
+    return f"{value:.2g}"
 
 
 def _number(value: float) -> str:

@@ -19,6 +19,10 @@ __all__ = ["OpenComboBox", "ParsedEdit", "SettingBox", "field", "groups", "label
 # A wider range is no longer something to step through.
 WIDEST_SPIN = 1e6
 STEP = 0.05
+LETTER = 0.68
+"""Width of a usual letter in those by which Qt measures, which are wide."""
+LEAST_LETTERS, MOST_LETTERS = 10, 19
+"""For which there is room in a field of choices."""
 
 
 def label(name: str) -> str:
@@ -108,11 +112,15 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def slim(box: ComboBox) -> ComboBox:
-    """Let long entries be cut in the field, where the dock is narrow, but not in the list that opens."""
+def slim(box: ComboBox, texts: Sequence[str] = ()) -> ComboBox:
+    """Let long entries be cut in the field, where the dock is narrow, but not in the list that opens.
+
+    There is room for all of `texts`, unless one of them is very long.
+    """
     native: QComboBox = box.native
     native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    native.setMinimumContentsLength(10)
+    longest = round(LETTER * max(map(len, texts), default=0))
+    native.setMinimumContentsLength(min(max(LEAST_LETTERS, longest), MOST_LETTERS))
     view = native.view()
     if view is not None and native.count():
         view.setMinimumWidth(view.sizeHintForColumn(0) + 24)
@@ -141,7 +149,9 @@ class SettingBox(ComboBox):
         super().__init__(value=value, choices=choices, nullable=value is None, **options)
         for row, (_, _, meaning) in enumerate(offered, start=int(self._nullable)):
             self.native.setItemData(row, meaning, Qt.ItemDataRole.ToolTipRole)
-        slim(self)
+        # What is said in words is to be read; names of networks and the like may be cut.
+        self._phrases = [text for text, choice, _ in offered if text != choice]
+        slim(self, self._phrases)
 
     def show_usual(self, usual: Any) -> None:
         """Say what None stands for."""
@@ -149,7 +159,7 @@ class SettingBox(ComboBox):
         if self._nullable and text != self.null_string:
             self.null_string = text
             self.native.setItemText(self.choices.index(None), text)
-            slim(self)
+            slim(self, self._phrases)
 
 
 class OpenComboBox(SettingBox):

@@ -14,6 +14,11 @@ MOST_POINTS = 600
 """Points of the loss that are kept for drawing; beyond, neighbours are averaged."""
 RECENT = 20
 """Steps over which the speed is averaged."""
+PLAIN = {
+    "Values are standardised by each image by itself": "Brightness and contrast of each image are evened out.",
+    "Values are standardised by all images together": "Brightness and contrast are taken as they are.",
+}
+"""What notes that begin so say in plain words."""
 
 
 @dataclass
@@ -63,6 +68,7 @@ class Moment:
     Attributes
     ----------
     text : lines for people.
+    explanation : whole sentences, where the text has other ones.
     """
 
     started: Any = None
@@ -113,7 +119,17 @@ class Moment:
             second += [] if self.speed is None else [_speed(self.speed)]
             second += [f"on {self.started.device}"]
             lines.append(", ".join(second).capitalize())
-        return "\n".join([*lines, *self.notes])
+        return "\n".join([*lines, *map(brief, self.notes)])
+
+    @property
+    def explanation(self) -> str:
+        """The notes that the text says in plainer words."""
+        return "\n".join(note for note in self.notes if brief(note) != note)
+
+
+def brief(note: str) -> str:
+    """A note as it is shown where there is little room and no time to learn words."""
+    return next((plain for beginning, plain in PLAIN.items() if note.startswith(beginning)), note)
 
 
 def _duration(seconds: float) -> str:

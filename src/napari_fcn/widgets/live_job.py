@@ -92,7 +92,8 @@ class LiveJob:
         if not live.fitted:
             return None
         segmenter = live.segmenter()
-        return TrainingOutcome(segmenter, "pixel", None, f"Painted live: {live.updates} updates.")
+        times = "once" if live.updates == 1 else f"{live.updates:,} times"
+        return TrainingOutcome(segmenter, "pixel", None, f"Painted live; it learnt anew {times}.")
 
     def _make(self) -> LivePixels:
         from ..training.live import LivePixels

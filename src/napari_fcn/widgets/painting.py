@@ -47,6 +47,8 @@ class Painting:
 
     def stop(self, *_: Any) -> None:
         """Watch nothing any more."""
+        if not self._layers:  # when the program ends, the timer may be gone before the widget
+            return
         self._timer.stop()
         for layer in self._layers:
             for name in EVENTS:

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from magicgui.widgets import Container, PushButton
 from magicgui.widgets.bases import Widget
 from napari.layers import Image, Labels
+from qtpy.QtWidgets import QSizePolicy
 
 from .fields import layer_field
 
 __all__ = ["PairRow"]
+
+LEAST_WIDTH = 60
 
 
 class PairRow(Container[Widget]):
@@ -20,7 +23,9 @@ class PairRow(Container[Widget]):
         self.image = layer_field(f"image_{number}", Image, "One more image to learn from")
         self.painted = layer_field(f"labels_{number}", Labels, "The labels of that image")
         for box in (self.image, self.painted):
-            box.native.setMinimumContentsLength(4)
+            # Half of what there is, however long a text they hold.
+            box.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            box.native.setMinimumWidth(LEAST_WIDTH)
         button = PushButton(text="✕", name=f"remove_{number}", tooltip="Do not learn from this pair")
         button.native.setFixedWidth(24)
         button.native.setAccessibleName("Remove this pair")

@@ -251,6 +251,7 @@ class Panel(Container[Widget]):
         bar.setUpdatesEnabled(True)
         stopping = self._worker is not None and self._worker.stop.is_set()
         self._text.value = progress.text if not stopping else "Stopping after this step…"
+        self._text.tooltip = progress.explanation
         if progress.detail is not None:
             self.show_detail(progress.detail)
 

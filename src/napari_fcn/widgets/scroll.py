@@ -12,6 +12,8 @@ __all__ = ["FormArea"]
 LEAST_HEIGHT = 150
 BORDER = 2
 """Lines that a theme draws above and below."""
+SPACE = 10
+"""Between the longest label and the fields, beyond what a layout leaves."""
 
 
 class FormArea(QScrollArea):
@@ -63,7 +65,9 @@ class FormArea(QScrollArea):
             first = None if item is None else item.widget()
             if isinstance(first, QLabel) and not row.isHidden():
                 labels.append(first)
-        widest = max((label.sizeHint().width() for label in labels), default=0)
+        # A label's own size hint is at least its minimum width, and would never become smaller again.
+        widest = max((label.fontMetrics().horizontalAdvance(label.text()) for label in labels), default=0) + SPACE
         for label in labels:
             label.setSizePolicy(QSizePolicy.Policy.Fixed, label.sizePolicy().verticalPolicy())
-            label.setMinimumWidth(widest)
+            if label.minimumWidth() != widest or label.maximumWidth() != widest:
+                label.setFixedWidth(widest)

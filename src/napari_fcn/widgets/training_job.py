@@ -132,7 +132,7 @@ class TrainingJob:
                 if isinstance(event, events.Step) and not stop.is_set():
                     seen = live.window
                     live.preview = previewer.turn(Window(*seen) if seen else None, live.showing) or live.preview
-                yield Progress(moment.fraction, moment.text, live)
+                yield Progress(moment.fraction, moment.text, live, explanation=moment.explanation)
                 if stop.is_set():
                     break
         finally:

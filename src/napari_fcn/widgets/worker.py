@@ -41,12 +41,14 @@ class Progress:
     text : a line or two about it.
     detail : more, for panels that can show it.
     at_once : show it however little time has passed since the last one.
+    explanation : what is to be read when the mouse rests on the text.
     """
 
     fraction: float | None
     text: str
     detail: Any = None
     at_once: bool = False
+    explanation: str = ""
 
 
 class Stop(threading.Event):
