@@ -82,10 +82,13 @@ class Data:
     ----------
     train, test, others : pairs of an image `(Y, X, C)` and its classes `(Y, X)`: to paint on, to be scored on, and
         those that are neither, on which something can be chosen.
+    normalization : the setting that the command line and the widgets take for such files.
     """
 
     def __init__(self, folder: Path) -> None:
         splits = json.loads((folder / "split.json").read_text())
+        first = read_image(next((folder / "images").glob(f"{splits['train'][0]}.*")))
+        self.normalization = "auto-dataset" if first.placed else "auto"
         train = [self._read(folder, stem) for stem in splits["train"]]
         self.channels = min(image.shape[2] for image, _ in train)
         fitting = [pair for pair in train if pair[0].shape[2] == self.channels]

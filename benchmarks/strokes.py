@@ -43,12 +43,11 @@ MARKS = (1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 """Seconds after which what learns step by step is scored, if it has anything new to say."""
 
 
-def head(images: list[Array], strokes: list[Array], seed: int) -> Iterator[tuple[float, Answer]]:
+def head(images: list[Array], strokes: list[Array], seed: int, **data: Any) -> Iterator[tuple[float, Answer]]:
     """napari-fcn's pixel head, all strokes learnt from."""
     begin = time.process_time()
-    segmenter = fcn.train(
-        images, strokes, axes="YXC", zero="unlabelled", transfer="head", validation=0.0, seed=seed, device="cpu"
-    )
+    options = {"axes": "YXC", "zero": "unlabelled", "transfer": "head", "validation": 0.0, "device": "cpu", **data}
+    segmenter = fcn.train(images, strokes, seed=seed, **options)
     yield time.process_time() - begin, _answer(segmenter)
 
 
@@ -87,7 +86,7 @@ def _answer(segmenter: fcn.Segmenter) -> Answer:
     return partial(segmenter.predict, axes="YXC", engine=choose_engine("cpu").precision)
 
 
-Contestant = Callable[[list[Array], list[Array], int], Iterator[tuple[float, Answer]]]
+Contestant = Callable[..., Iterator[tuple[float, Answer]]]
 
 CONTESTANTS: dict[str, Contestant] = {
     "pixel head": head,
@@ -100,6 +99,8 @@ CONTESTANTS: dict[str, Contestant] = {
 }
 LABELS_ALL = ("dense labels",)
 """Contestants that see every label of the painted images."""
+OURS = ("pixel head", "head, then a network", "dense labels")
+"""Contestants that are told how the command line and the widgets would standardise such files."""
 
 
 def compare(arguments: argparse.Namespace, results: list[dict[str, Any]], add: Callable[..., None]) -> bool:
@@ -118,10 +119,11 @@ def compare(arguments: argparse.Namespace, results: list[dict[str, Any]], add: C
                     data = data or Data(arguments.data / name)
                     images, strokes, truth = data.painted(count, seed)
                     seen = truth if contestant in LABELS_ALL else strokes
+                    told = {"normalization": data.normalization} if contestant in OURS else {}
                     # Written down together, for a contestant that was interrupted begins anew.
                     rows = [
                         {**what, "seconds": round(seconds, 2), "score": round(data.score(answer), 4)}
-                        for seconds, answer in CONTESTANTS[contestant](images, seen, seed)
+                        for seconds, answer in CONTESTANTS[contestant](images, seen, seed, **told)
                     ]
                     for row in rows:
                         add(**row)
@@ -149,7 +151,7 @@ def paint_next(arguments: argparse.Namespace, results: list[dict[str, Any]], add
                     [image],
                     "YXC",
                     model=ModelConfig("pixel"),
-                    data=DataConfig(zero="unlabelled"),
+                    data=DataConfig(zero="unlabelled", normalization=data.normalization),
                     config=TrainingConfig(transfer="head", seed=seed),
                 )
                 live.update([hand.painted])

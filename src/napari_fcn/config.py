@@ -220,7 +220,8 @@ class DataConfig(Config):
         "auto",
         "which pixels give the mean and deviation that channels are standardised with",
         choices={
-            "auto": "as tells the classes apart better in labelled images that are left out",
+            "auto": "as tells the classes apart better in labelled images that are left out; else each image by itself",
+            "auto-dataset": "the same, and else all images together: usual for several with a place on Earth",
             "image": "each image by itself: stain, exposure or dose vary",
             "dataset": "all training images together: values mean the same everywhere",
             "weights": "the satellite images that the encoder learnt from: for its weights, and images in reflectance",

@@ -212,6 +212,7 @@ def test_nodata_and_pixel_size_of_a_raster_are_used(run, data, trained):
     segmenter = Segmenter.load(data / "model.safetensors")
     assert segmenter.normalization.nodata == -99
     assert segmenter.pixel_size == 30
+    assert segmenter.normalization.mode == "dataset"  # what is presumed of images with a place on Earth
     # A segmenter that never heard of missing pixels is told by the file.
     assert Segmenter.load(trained).normalization.nodata is None
     for model in (data / "model.safetensors", trained):

@@ -54,6 +54,32 @@ def test_one_image_cannot_tell_how_others_vary(rng: np.random.Generator) -> None
     assert (ready.normalization.mode, ready.notes) == ("image", ())
 
 
+def test_two_images_with_a_place_on_earth_are_taken_as_calibrated(rng: np.random.Generator) -> None:
+    pictures, labels = images(rng, calibrated=True)
+    for mode, config in (("image", DataConfig()), ("dataset", DataConfig(normalization="auto-dataset"))):
+        ready = prepare(pictures[4:], labels[4:], config, encoder_range=(1, 0))
+        assert ready.normalization.mode == mode
+    alone = prepare(pictures[4:5], labels[4:5], config, encoder_range=(1, 0))
+    assert (alone.normalization.mode, alone.notes) == ("image", ())
+
+
+def test_labels_that_speak_clearly_outweigh_the_place_on_earth(rng: np.random.Generator) -> None:
+    config = DataConfig(normalization="auto-dataset")
+    ready = prepare(*images(rng, calibrated=False), config, encoder_range=(1, 0))
+    assert ready.normalization.mode == "image"
+
+
+@pytest.mark.parametrize(("count", "mode"), [(2, "image"), (6, "dataset")])
+def test_two_images_have_to_speak_more_clearly_than_many(
+    count: int, mode: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter((0.7, 0.9))  # each by itself, all together
+    monkeypatch.setattr("napari_fcn.data.normalization_choice._told_apart", lambda *_: next(scores))
+    pictures, labels = images(rng, calibrated=True)
+    ready = prepare(pictures[:count], labels[:count], DataConfig(), encoder_range=(1, 0))
+    assert ready.normalization.mode == mode
+
+
 @pytest.mark.parametrize("mode", ["image", "dataset"])
 def test_a_given_mode_is_taken(mode: str, rng: np.random.Generator) -> None:
     pictures, labels = images(rng, calibrated=mode == "image")

@@ -138,6 +138,13 @@ def test_channels_of_colour_pictures_become_one_axis(tmp_path):
     np.testing.assert_array_equal(file.array, np.dstack([COLOUR, 255 - COLOUR]))
 
 
+def test_geotiff_says_that_it_has_a_place_on_earth(tmp_path):
+    tifffile.imwrite(tmp_path / "plain.tif", GREY)
+    tifffile.imwrite(tmp_path / "placed.tif", GREY, extratags=[(33550, "d", 3, (10.0, 10.0, 0.0), True)])
+    assert not read_image(tmp_path / "plain.tif").placed
+    assert read_image(tmp_path / "placed.tif").placed
+
+
 def test_geotiff_says_nodata_ground_size_and_bands(tmp_path):
     tifffile.imwrite(
         tmp_path / "a.tif", BANDS, photometric="minisblack", planarconfig="contig", extratags=GEO_TAGS, metadata=None

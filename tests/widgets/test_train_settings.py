@@ -135,6 +135,18 @@ def test_it_learns_with_the_settings_and_nothing_is_left_over(viewer: napari.Vie
     assert notification_manager.records == []
 
 
+def test_values_of_layers_with_a_place_on_earth_are_presumed_to_mean_the_same(
+    viewer: napari.Viewer, train: Train
+) -> None:
+    add_nuclei(viewer)
+    assert "normalization" not in train.job().settings or train.job().settings["normalization"] == "auto"
+    place = {"crs": "EPSG:32615", "transform": (30.0, 0.0, 0.0, 0.0, -30.0, 0.0), "height": 128, "width": 128}
+    viewer.layers["cells"].metadata["geo"] = place
+    assert train.job().settings["normalization"] == "auto-dataset"
+    train.normalization.value = "image"
+    assert train.job().settings["normalization"] == "image"
+
+
 def test_a_head_that_is_fitted_goes_with_the_network_that_can_be(viewer: napari.Viewer, train: Train) -> None:
     train.transfer.value = "head"
     assert train.architecture.value == "pixel"

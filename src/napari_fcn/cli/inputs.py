@@ -34,6 +34,7 @@ class LabelledFiles:
     pixel_size : in micrometres or map units, where all files state the same for Y and X.
     class_names : of label values, where labels are polygons with names.
     ignore : label values that mark missing pixels, where files of labels state it; what 0 means is a setting.
+    placed : whether all images say where on Earth they lie.
     """
 
     names: list[str]
@@ -44,6 +45,7 @@ class LabelledFiles:
     pixel_size: float | None
     class_names: dict[int, str] | None = None
     ignore: tuple[int, ...] = ()
+    placed: bool = False
 
 
 def find_pairs(images: str, labels: str, held_out: str | None) -> tuple[Pairs, Pairs]:
@@ -125,6 +127,7 @@ def read_pairs(
         _common_pixel_size(files),
         class_names,
         tuple(sorted(value for value in ignore if value)),
+        all(file.placed for file in files),
     )
 
 

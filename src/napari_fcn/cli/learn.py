@@ -69,6 +69,8 @@ class Source:
         settings = {**self.settings, "axes": data.axes}
         if settings.get("nodata") is None:
             settings["nodata"] = data.nodata
+        if data.placed and settings.get("normalization", "auto") == "auto":
+            settings["normalization"] = "auto-dataset"
         if data.ignore:
             settings["ignore"] = tuple(sorted({*settings.get("ignore", ()), *data.ignore}))
         if data.class_names is not None:  # where no polygon lies, nobody has judged

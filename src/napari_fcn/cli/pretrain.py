@@ -70,6 +70,8 @@ def pretrain(arguments: Namespace) -> int:
     settings["axes"] = _common_axes([*files, *more], settings.get("axes"))
     if settings.get("nodata") is None:
         settings["nodata"] = common_nodata(files)
+    if all(file.placed for file in files) and settings.get("normalization", "auto") == "auto":
+        settings["normalization"] = "auto-dataset"
     from ..api import prepare_pretraining
 
     training = prepare_pretraining(

@@ -14,7 +14,7 @@ from ..errors import InputError
 from .axes import Planes, guess_axes
 from .classes import ClassTable, check_labels
 from .normalization import Normalization, Statistics, missing, statistics
-from .normalization_choice import choose_normalization
+from .normalization_choice import PRESUMED, choose_normalization
 
 __all__ = ["Examples", "LabelledPlane", "hold_out", "prepare"]
 
@@ -157,8 +157,8 @@ def _normalization(
 ) -> tuple[Normalization, tuple[str, ...]]:
     """The normalisation, chosen where the settings leave it open, and what is to be said about that."""
     mode, why = config.normalization, ""
-    if mode == "auto":
-        mode, why = choose_normalization(views, targets, classes, config.nodata)
+    if mode in PRESUMED:
+        mode, why = choose_normalization(views, targets, classes, config.nodata, PRESUMED[mode])
     if mode == "weights":
         if of_weights is None:
             raise InputError("`normalization` 'weights' is for satellite weights; choose another.")

@@ -5,8 +5,11 @@ same in every image, as in calibrated satellite bands, the same statistics would
 scene of nothing but forest looks like any other. So classes are told apart by their values alone, in images that were
 left out, after either standardisation, and the one that does better is taken.
 
-A single image cannot tell how others vary, and is standardised by itself. Cutting it into pieces, as if each of them
-were an image, tells how much depends on which classes an image shows, and nothing of stain or exposure.
+Few images hardly can tell how others vary. So something is presumed: that stain, exposure or dose vary; or, for several
+images with a place on Earth, that values mean the same everywhere, as a sensor's do. Labels have to speak clearly
+against it. A single image tells nothing, and is standardised by itself, on Earth too: the next one may be of another
+date, with haze or clouds. Cutting it into pieces, as if each of them were an image, tells how much depends on which
+classes an image shows, and nothing of stain or exposure.
 """
 
 from __future__ import annotations
@@ -20,10 +23,13 @@ from scipy import ndimage
 from .axes import Planes
 from .normalization import Normalization, Statistics, statistics
 
-__all__ = ["choose_normalization"]
+__all__ = ["PRESUMED", "choose_normalization"]
 
-MARGIN = 0.05
-"""By how much of balanced accuracy "dataset" must be better: each image by itself is the safer one elsewhere."""
+PRESUMED = {"auto": "image", "auto-dataset": "dataset"}
+"""For the settings that leave the mode open, the one that is presumed."""
+OTHER = {"image": "dataset", "dataset": "image"}
+MARGIN = 0.75
+"""By how much of balanced accuracy, over the number of images, the other mode must be better than the presumed one."""
 IMAGES = 12
 """Images that are looked at, spread evenly over all of them."""
 PIXELS = 4000
@@ -44,6 +50,7 @@ def choose_normalization(
     targets: Sequence[Sequence[npt.NDArray[np.int16]]],
     classes: int,
     nodata: float | None,
+    presumed: str = "image",
 ) -> tuple[str, str]:
     """The better mode for some labelled images, and a sentence that says why.
 
@@ -53,6 +60,7 @@ def choose_normalization(
     targets : for each image, for each of its planes, class indices `(H, W)`, -1 where nobody has judged.
     classes : how many there are.
     nodata : the value that marks missing pixels.
+    presumed : the mode that is taken for several images when labels do not speak clearly against it.
 
     Returns
     -------
@@ -71,11 +79,11 @@ def choose_normalization(
         values, indices = _labelled_pixels(images[number], targets[number], own, nodata)
         alone.append((values, indices))
         together.append(((values * own.std + own.mean - common.mean) / common.std, indices))
-    by_image, by_dataset = (_told_apart(pixels, classes) for pixels in (alone, together))
-    mode = "dataset" if by_dataset >= by_image + MARGIN else "image"
+    scores = {"image": _told_apart(alone, classes), "dataset": _told_apart(together, classes)}
+    against = OTHER[presumed]
+    mode = against if scores[against] >= scores[presumed] + MARGIN / len(chosen) else presumed
+    other = OTHER[mode]
     how = {"image": "each image by itself", "dataset": "all images together"}
-    other = "dataset" if mode == "image" else "image"
-    scores = {"image": by_image, "dataset": by_dataset}
     return mode, (
         f"Values are standardised by {how[mode]}: in images that were left out they tell the classes apart with "
         f"{scores[mode]:.0%} balanced accuracy, with {how[other]} {scores[other]:.0%} (normalization)."

@@ -14,6 +14,7 @@ from .axes import Planes, guess_axes
 from .classes import ClassTable, LabelClass
 from .examples import Examples, LabelledPlane
 from .normalization import Normalization, missing, statistics
+from .normalization_choice import PRESUMED
 from .patches import REMEMBERED, PatchSampler
 
 __all__ = ["UnlabelledPatches", "prepare_unlabelled"]
@@ -58,7 +59,7 @@ def prepare_unlabelled(
         normalization = like.normalization
     else:
         whole = statistics(views, config.nodata) if config.normalization == "dataset" else None
-        mode = "image" if config.normalization == "auto" else config.normalization  # no labels could tell
+        mode = PRESUMED.get(config.normalization, config.normalization)  # no labels could tell
         normalization = Normalization(mode, *encoder_range, nodata=config.nodata, dataset=whole)
     ready = []
     for number, planes in enumerate(views):

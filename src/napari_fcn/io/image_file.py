@@ -68,6 +68,7 @@ class ImageFile:
     channel_names : names of the channels, or None.
     pixel_size : or None when the file does not say.
     nodata : value that marks missing pixels (GeoTIFF), or None.
+    placed : whether it says where on Earth its pixels lie.
     """
 
     path: Path
@@ -76,6 +77,7 @@ class ImageFile:
     channel_names: tuple[str, ...] | None = None
     pixel_size: PixelSize | None = None
     nodata: float | None = None
+    placed: bool = False
 
 
 def complete(file: ImageFile) -> ImageFile:

@@ -52,6 +52,7 @@ def read_tiff(path: Path, *, labels: bool = False, lazy: bool = False) -> ImageF
                 channel_names=_channel_names(tiff, page),
                 pixel_size=_pixel_size(tiff, page),
                 nodata=_nodata(page),
+                placed=is_placed(page),
             )
         array, letters = series.asarray(), series.axes.replace("S", "c")
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not labels:
@@ -67,6 +68,7 @@ def read_tiff(path: Path, *, labels: bool = False, lazy: bool = False) -> ImageF
             channel_names=_channel_names(tiff, page),
             pixel_size=_pixel_size(tiff, page),
             nodata=_nodata(page),
+            placed=is_placed(page),
         )
 
 

@@ -28,6 +28,7 @@ from ..pretraining_config import (
 )
 from . import layers
 from .autoencoder_job import OutputJob, PretrainingJob, PretrainingOutcome, load
+from .earth import with_normalization
 from .fields import field, layer_field
 from .further_scripts import pretraining_script
 from .panel import Panel, Work, values
@@ -163,6 +164,7 @@ class Autoencoder(Panel):
             )
         settings["axes"] = next(iter(found))
         split_pretraining(settings)
+        settings = with_normalization(settings, images)
         return PretrainingJob([layers.array(image) for image in images], settings), images
 
     def prepare(self) -> Work:

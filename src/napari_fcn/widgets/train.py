@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..options import options, split
 from . import layers, preferences
 from .curves import Curves
+from .earth import with_normalization
 from .live_job import LiveJob, Talk, class_colors
 from .painting import Painting
 from .panel import Work
@@ -179,6 +180,7 @@ class Train(TrainForm):
 
     def _job(self, pairs: list[tuple[Image, Labels]], settings: dict[str, Any], init: Segmenter | None) -> TrainingJob:
         split(settings, ModelConfig, DataConfig, TrainingConfig)
+        settings = with_normalization(settings, [image for image, _ in pairs])
         names: dict[int, str] = {}
         for _, labels in pairs:
             names |= layers.class_names(labels)
