@@ -39,13 +39,13 @@ def test_values_that_mean_the_same_everywhere(rng: np.random.Generator) -> None:
     assert ready.normalization.mode == "dataset"
     assert ready.normalization.dataset is not None
     assert ready.normalization.dataset.mean == pytest.approx(np.mean(pictures), rel=0.02)
-    assert "all images together: in images that were left out" in ready.notes[0]
+    assert ready.notes[0].startswith("Brightness and contrast are taken as they are. In images that were left out")
 
 
 def test_values_that_vary_from_image_to_image(rng: np.random.Generator) -> None:
     ready = prepare(*images(rng, calibrated=False), DataConfig(), encoder_range=(1, 0))
     assert ready.normalization.mode == "image"
-    assert "each image by itself: in images" in ready.notes[0]
+    assert ready.notes[0].startswith("Brightness and contrast of each image are evened out. In images")
 
 
 def test_one_image_cannot_tell_how_others_vary(rng: np.random.Generator) -> None:
@@ -78,6 +78,7 @@ def test_two_images_have_to_speak_more_clearly_than_many(
     pictures, labels = images(rng, calibrated=True)
     ready = prepare(pictures[:count], labels[:count], DataConfig(), encoder_range=(1, 0))
     assert ready.normalization.mode == mode
+    assert ("which 2 images are too few to go by" in ready.notes[0]) == (count == 2)
 
 
 @pytest.mark.parametrize("mode", ["image", "dataset"])

@@ -27,6 +27,10 @@ __all__ = ["PRESUMED", "choose_normalization"]
 
 PRESUMED = {"auto": "image", "auto-dataset": "dataset"}
 """For the settings that leave the mode open, the one that is presumed."""
+SAID = {
+    "image": "Brightness and contrast of each image are evened out.",
+    "dataset": "Brightness and contrast are taken as they are.",
+}
 OTHER = {"image": "dataset", "dataset": "image"}
 MARGIN = 0.75
 """By how much of balanced accuracy, over the number of images, the other mode must be better than the presumed one."""
@@ -65,7 +69,7 @@ def choose_normalization(
     Returns
     -------
     mode : "image" or "dataset", see `Normalization`.
-    why : empty for a single image.
+    why : empty for a single image; its first sentence tells what is done, the second why.
     """
     labelled = [n for n, planes in enumerate(targets) if any((target >= 0).any() for target in planes)]
     if len(labelled) < 2:
@@ -82,12 +86,12 @@ def choose_normalization(
     scores = {"image": _told_apart(alone, classes), "dataset": _told_apart(together, classes)}
     against = OTHER[presumed]
     mode = against if scores[against] >= scores[presumed] + MARGIN / len(chosen) else presumed
-    other = OTHER[mode]
-    how = {"image": "each image by itself", "dataset": "all images together"}
-    return mode, (
-        f"Values are standardised by {how[mode]}: in images that were left out they tell the classes apart with "
-        f"{scores[mode]:.0%} balanced accuracy, with {how[other]} {scores[other]:.0%} (normalization)."
+    why = (
+        f"{SAID[mode]} In images that were left out, classes are then told apart with {scores[mode]:.0%} balanced "
+        f"accuracy, otherwise with {scores[OTHER[mode]]:.0%}"
     )
+    presumably = f", which {len(chosen)} images are too few to go by" if scores[mode] < scores[OTHER[mode]] else ""
+    return mode, f"{why}{presumably} (normalization {mode!r})."
 
 
 def _labelled_pixels(

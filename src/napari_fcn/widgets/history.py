@@ -14,11 +14,6 @@ MOST_POINTS = 600
 """Points of the loss that are kept for drawing; beyond, neighbours are averaged."""
 RECENT = 20
 """Steps over which the speed is averaged."""
-PLAIN = {
-    "Values are standardised by each image by itself": "Brightness and contrast of each image are evened out.",
-    "Values are standardised by all images together": "Brightness and contrast are taken as they are.",
-}
-"""What notes that begin so say in plain words."""
 
 
 @dataclass
@@ -68,7 +63,7 @@ class Moment:
     Attributes
     ----------
     text : lines for people.
-    explanation : whole sentences, where the text has other ones.
+    explanation : whole notes, where the text has their beginning only.
     """
 
     started: Any = None
@@ -123,13 +118,14 @@ class Moment:
 
     @property
     def explanation(self) -> str:
-        """The notes that the text says in plainer words."""
+        """The notes of which the text has the first sentence only."""
         return "\n".join(note for note in self.notes if brief(note) != note)
 
 
 def brief(note: str) -> str:
-    """A note as it is shown where there is little room and no time to learn words."""
-    return next((plain for beginning, plain in PLAIN.items() if note.startswith(beginning)), note)
+    """The first sentence of a note, for where there is little room."""
+    first, dot, _ = note.partition(". ")
+    return first + dot.strip()
 
 
 def _duration(seconds: float) -> str:
