@@ -125,6 +125,7 @@ def test_colours_come_back_in_the_images_own_range(
         assert made.mean() == pytest.approx(brightest / 2, rel=0.2)
 
 
+@pytest.mark.both_qt
 def test_settings_are_those_of_the_kind(widget: Autoencoder) -> None:
     widget.native.show()
     for kind in autoencoder_kinds:
@@ -142,6 +143,7 @@ def test_what_is_wrong_is_said(viewer: napari.Viewer, widget: Autoencoder) -> No
         widget.save("nowhere.safetensors")
 
 
+@pytest.mark.both_qt
 def test_cancelling_keeps_what_was_learnt(viewer: napari.Viewer, widget: Autoencoder) -> None:
     viewer.add_image(picture(64, 64), name="cells")
     widget.native.show()

@@ -27,6 +27,7 @@ def wait_for(qtbot: QtBot, classes: Classes, value: int, pixels: int) -> None:
     qtbot.waitUntil(lambda: {row.value: row.pixels for row in classes.rows}.get(value) == pixels, timeout=5000)
 
 
+@pytest.mark.both_qt
 def test_it_shows_values_names_colours_and_pixels(viewer: napari.Viewer, classes: Classes) -> None:
     labels = painted(viewer)
     rows = {row.value: row for row in classes.rows}
@@ -40,6 +41,7 @@ def test_it_shows_values_names_colours_and_pixels(viewer: napari.Viewer, classes
     assert [table.item(row, 2).text() for row in range(3)] == ["paper", "ink", "class 4"]
 
 
+@pytest.mark.both_qt
 def test_painting_is_counted_after_the_stroke(viewer: napari.Viewer, classes: Classes, qtbot: QtBot) -> None:
     labels = painted(viewer)
     labels.selected_label = 2
@@ -58,6 +60,7 @@ def test_names_are_written_into_the_layer_and_other_columns_stay(viewer: napari.
     assert list(labels.features["weight"][:2]) == [7.0, 8.0]
 
 
+@pytest.mark.both_qt
 def test_a_colour_changes_alone(viewer: napari.Viewer, classes: Classes) -> None:
     labels = painted(viewer)
     labels.colormap = label_colormap(20)
@@ -67,6 +70,7 @@ def test_a_colour_changes_alone(viewer: napari.Viewer, classes: Classes) -> None
     assert labels.colormap.map(0)[3] == 0  # not painted is not seen
 
 
+@pytest.mark.both_qt
 def test_a_new_class_gets_the_next_value_and_is_painted_with(viewer: napari.Viewer, classes: Classes) -> None:
     labels = painted(viewer)
     assert classes.add("dust") == 5
@@ -88,6 +92,7 @@ def test_removing_erases_and_undo_brings_the_pixels_back(viewer: napari.Viewer, 
     assert (labels.data == 4).sum() == 30
 
 
+@pytest.mark.both_qt
 def test_what_is_painted_too_thinly_is_told(viewer: napari.Viewer, classes: Classes) -> None:
     labels = painted(viewer)
     classes.rename(9, "glass")
@@ -129,6 +134,7 @@ def test_two_layers_do_not_mix(viewer: napari.Viewer, classes: Classes) -> None:
     assert classes.labels.value is first
 
 
+@pytest.mark.both_qt
 def test_shapes_become_labels_where_they_lie(viewer: napari.Viewer, classes: Classes) -> None:
     data = np.zeros((2, 50, 60), np.uint8)
     labels = viewer.add_labels(data, scale=(5, 2, 2), translate=(0, 10, 0), name="painted")

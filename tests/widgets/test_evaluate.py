@@ -102,6 +102,7 @@ def test_the_error_map_lies_on_the_truth(viewer: napari.Viewer, evaluate: Evalua
         viewer.layers.clear()
 
 
+@pytest.mark.both_qt
 def test_copy_and_save(viewer: napari.Viewer, evaluate: Evaluate, tmp_path: Path) -> None:
     truth, prediction = add_pair(viewer)
     with pytest.raises(InputError, match="press Evaluate first"):
@@ -122,6 +123,7 @@ def test_copy_and_save(viewer: napari.Viewer, evaluate: Evaluate, tmp_path: Path
         evaluate.save(tmp_path / "a.xls")
 
 
+@pytest.mark.both_qt
 def test_shapes_and_masks_as_regions(viewer: napari.Viewer, evaluate: Evaluate) -> None:
     truth, prediction = add_pair(viewer, scale=(2, 2))
     # Drawn in pixels of another size: 10..40 x 20..60 of the labels.

@@ -26,6 +26,7 @@ def _stroke(labels: Any, value: int, start: tuple[int, int], stop: tuple[int, in
             labels.paint(tuple(np.round(np.array(start) + part * (np.array(stop) - np.array(start)))), value)
 
 
+@pytest.mark.both_qt
 @pytest.mark.slow
 def test_strokes_are_answered_and_the_answer_follows_the_view(
     viewer: napari.Viewer, train: Train, qtbot: QtBot, tmp_path: Path

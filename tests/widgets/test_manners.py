@@ -87,6 +87,7 @@ def forms() -> int:
     return sum(widget.metaObject().className() == "FormArea" for widget in QApplication.allWidgets())
 
 
+@pytest.mark.both_qt
 @pytest.mark.parametrize("name", USES)
 def test_used_and_closed_nothing_is_left(viewer: napari.Viewer, qtbot: QtBot, name: str) -> None:
     add_layers(viewer)
@@ -107,6 +108,7 @@ def test_used_and_closed_nothing_is_left(viewer: napari.Viewer, qtbot: QtBot, na
     assert notification_manager.records == []
 
 
+@pytest.mark.both_qt
 @pytest.mark.parametrize("name", USES)
 def test_what_nobody_foresaw_is_told_and_the_widget_works_on(
     viewer: napari.Viewer, monkeypatch: pytest.MonkeyPatch, name: str
@@ -145,6 +147,7 @@ def learns_on(train: Train, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: train._live.history.loss[-1][0] > step, timeout=30_000)
 
 
+@pytest.mark.both_qt
 @pytest.mark.parametrize("what", ["widget", "window"])
 def test_closed_in_training_it_stops_and_saves_and_another_viewer_learns_on(
     make_napari_viewer: Callable[..., napari.Viewer], qtbot: QtBot, what: str
@@ -170,6 +173,7 @@ def test_closed_in_training_it_stops_and_saves_and_another_viewer_learns_on(
         segmenters.remove(name)
 
 
+@pytest.mark.both_qt
 def test_two_widgets_in_one_viewer_learn_at_once(viewer: napari.Viewer, train: Train, qtbot: QtBot) -> None:
     add_layers(viewer)
     other = Train(viewer)
@@ -189,6 +193,7 @@ def test_two_widgets_in_one_viewer_learn_at_once(viewer: napari.Viewer, train: T
     assert [layer.name for layer in viewer.layers] == ["cells", "painted", "found"]
 
 
+@pytest.mark.both_qt
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux lists them")
 def test_trainings_leave_no_threads(viewer: napari.Viewer, train: Train, qtbot: QtBot) -> None:
     def tasks() -> int:

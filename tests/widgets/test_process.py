@@ -113,6 +113,7 @@ def test_the_text_and_the_list_are_one(viewer: napari.Viewer, process: Process) 
         process()
 
 
+@pytest.mark.both_qt
 def test_labels_keep_names_and_colours_and_become_objects(
     viewer: napari.Viewer, process: Process, qtbot: QtBot
 ) -> None:
@@ -171,6 +172,7 @@ def test_the_preview_follows_the_slice_and_goes_when_it_is_not_wanted(
     assert [entry.name for entry in viewer.layers] == ["stack"]
 
 
+@pytest.mark.both_qt
 def test_the_filters_are_saved_with_a_segmenter(viewer: napari.Viewer, process: Process, tmp_path: Path) -> None:
     image = RANDOM.integers(0, 99, (64, 64), np.uint8)
     labels = (image > 50).astype(np.uint8)

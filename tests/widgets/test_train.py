@@ -33,6 +33,7 @@ def messages() -> list[str]:
     return [record.message for record in notification_manager.records]
 
 
+@pytest.mark.both_qt
 def test_it_learns_and_hands_over_a_segmenter_with_names_and_colours(viewer: napari.Viewer, train: Train) -> None:
     labels = add_nuclei(viewer)[1]
     labels.features = {"index": [0, 1], "name": ["tissue", "nucleus"]}
@@ -66,6 +67,7 @@ def test_what_it_learns_beats_the_start_and_the_majority_class(viewer: napari.Vi
     assert segmenter.history["scores"]["mean_iou"] > segmenter.history["start_scores"]["mean_iou"]
 
 
+@pytest.mark.both_qt
 def test_cancel_stops_soon_and_keeps_what_was_learnt(viewer: napari.Viewer, train: Train, qtbot: QtBot) -> None:
     add_nuclei(viewer)
     train(**LONG)
@@ -79,6 +81,7 @@ def test_cancel_stops_soon_and_keeps_what_was_learnt(viewer: napari.Viewer, trai
     assert train.run.enabled
 
 
+@pytest.mark.both_qt
 def test_painting_and_deleting_layers_during_training_is_safe(
     viewer: napari.Viewer, train: Train, qtbot: QtBot
 ) -> None:
@@ -127,6 +130,7 @@ def test_segment_offers_the_new_segmenter_at_once(viewer: napari.Viewer, train: 
     assert set(np.unique(layer.data)) <= {0, 1}
 
 
+@pytest.mark.both_qt
 def test_saved_and_loaded_again(viewer: napari.Viewer, train: Train, segment: Segment, tmp_path: Path) -> None:
     add_nuclei(viewer)
     path = tmp_path / "cells.safetensors"

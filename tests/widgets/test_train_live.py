@@ -69,6 +69,7 @@ def test_the_view_is_previewed_where_it_lies_and_goes_at_the_end(
     assert train._live.history.scores
 
 
+@pytest.mark.both_qt
 def test_going_on_starts_from_the_result_with_the_labels_of_now(viewer: napari.Viewer, train: Train) -> None:
     labels = add_nuclei(viewer)[1]
     with pytest.raises(InputError, match="nothing to go on with"):
@@ -103,6 +104,7 @@ def test_the_start_is_a_segmenter_of_this_session(viewer: napari.Viewer, train: 
         train(init="other.safetensors")
 
 
+@pytest.mark.both_qt
 def test_pairs_come_and_go(viewer: napari.Viewer, train: Train) -> None:
     pair = add_nuclei(viewer)
     train.add_pair(*pair)
@@ -157,6 +159,7 @@ def test_groups_fold_and_every_advanced_setting_is_in_one(train: Train) -> None:
     assert not train.rate.native.isVisibleTo(train.native)
 
 
+@pytest.mark.both_qt
 def test_the_essentials_come_back_in_the_next_session(viewer: napari.Viewer, train: Train) -> None:
     add_nuclei(viewer)
     train(steps=2, batch_size=2, patch_size=64, architecture="fpn", transfer="frozen", preview=False)
@@ -167,6 +170,7 @@ def test_the_essentials_come_back_in_the_next_session(viewer: napari.Viewer, tra
     assert again.steps.value is None
 
 
+@pytest.mark.both_qt
 def test_preferences_are_the_defaults(viewer: napari.Viewer, tmp_path: Path) -> None:
     page = get_plugin_settings("napari-fcn").training
     page.run_folder, page.feature_memory, page.device = str(tmp_path), 64, "cpu"
@@ -184,6 +188,7 @@ def test_preferences_are_the_defaults(viewer: napari.Viewer, tmp_path: Path) -> 
         page.run_folder, page.feature_memory, page.device = "", 0, "auto"
 
 
+@pytest.mark.both_qt
 def test_two_viewers_train_at_once(make_napari_viewer: Any) -> None:
     both = []
     for _ in range(2):
