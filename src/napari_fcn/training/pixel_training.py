@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from ..config import DataConfig, ModelConfig, TrainingConfig
 from ..data.examples import Examples
@@ -107,22 +108,32 @@ class PixelTraining(Training):
         """Features of the painted pixels that are learnt from, and of those that are held out, if any."""
         random = np.random.default_rng(self.config.seed)
         classes = len(self.examples.classes)
-        parts: list[Pixels | None] = []
-        told = time.perf_counter()
-        for examples, targets in ((self.examples, self.sampler.targets), (self.held_out_of, self.held_out)):
-            chosen = choose_pixels(targets, classes, random)
-            total, seen = sum(int((target >= 0).sum()) for target in chosen), 0
-            found: list[Pixels] = []
-            for pixels in look_at(cast("PixelNetwork", self.network), self.engine, examples, chosen, FeatureStore()):
-                found.append(pixels)
-                seen += len(pixels[1])
-                if time.perf_counter() - told > TELL:
-                    told = time.perf_counter()
-                    yield Noted(self._seconds(), f"Looked at {seen:,} of {total:,} painted pixels.")
-            parts.append(together(found) if found else None)
-        if parts[0] is None:
+        learnt = choose_pixels(self.sampler.targets, classes, random)
+        held = choose_pixels(self.held_out, classes, random)
+        if self.held_out_of is self.examples:  # looked at once, held-out pixels marked as further classes
+            pairs = zip(learnt, held, strict=True)
+            marked = [np.where(other >= 0, other + np.int16(classes), own) for own, other in pairs]
+            found, held_out = _divided((yield from self._features(self.examples, marked)), classes)
+        else:
+            found = yield from self._features(self.examples, learnt)
+            held_out = yield from self._features(self.held_out_of, held)
+        if found is None:
             raise InputError("Nothing is left to learn from; paint more, or set `validation` to 0.")
-        return parts[0], parts[1]
+        return found, held_out
+
+    def _features(
+        self, examples: Examples, targets: Sequence[npt.NDArray[np.int16]]
+    ) -> Generator[Event, None, Pixels | None]:
+        """Features of the pixels that have a class, if any; says now and then how far it has come."""
+        total, seen, told = sum(int((target >= 0).sum()) for target in targets), 0, time.perf_counter()
+        found: list[Pixels] = []
+        for pixels in look_at(cast("PixelNetwork", self.network), self.engine, examples, targets, FeatureStore()):
+            found.append(pixels)
+            seen += len(pixels[1])
+            if time.perf_counter() - told > TELL:
+                told = time.perf_counter()
+                yield Noted(self._seconds(), f"Looked at {seen:,} of {total:,} painted pixels.")
+        return together(found) if found else None
 
     def _fit(self, pixels: Pixels, step: int) -> Event:
         """Fit on these pixels and become it."""
@@ -137,6 +148,18 @@ class PixelTraining(Training):
         self.record.step = step
         loss = float(functional.cross_entropy(fitted.logits(features), indices))
         return self._saving.write(Step(step, loss, 0.0, self._seconds(), step / 2))
+
+
+def _divided(pixels: Pixels | None, classes: int) -> tuple[Pixels | None, Pixels | None]:
+    """Pixels of the classes, and those that are marked as further ones; None for none."""
+    if pixels is None:
+        return None, None
+    features, indices = pixels
+    first, further = indices < classes, indices >= classes
+    return (
+        (features[first], indices[first]) if first.any() else None,
+        (features[further], indices[further] - classes) if further.any() else None,
+    )
 
 
 class _PixelScoring(SegmentationScoring):
@@ -160,7 +183,9 @@ class _PixelScoring(SegmentationScoring):
         return ()
 
     def measure(self) -> Scores:
-        """See `Scoring`."""
+        """See `Scoring`; a head that was fitted to nothing is as good as the most common class."""
+        if self.fitted is None and not self._starts_known and self._record.majority is not None:
+            return self._record.majority
         if self.pixels is None or self.fitted is None:
             return super().measure()
         features, truth = self.pixels
