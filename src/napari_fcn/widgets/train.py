@@ -14,6 +14,7 @@ from ..config import DataConfig, ModelConfig, TrainingConfig
 from ..errors import InputError
 from ..options import options, split
 from . import layers, preferences
+from .ahead import load_ahead
 from .curves import Curves
 from .earth import with_normalization
 from .live_job import LiveJob, Talk, class_colors
@@ -97,6 +98,7 @@ class Train(TrainForm):
         self._live_button.clicked.connect(lambda: self.attempt(self.go_live))
         self._painting = Painting(self._paint_paused, self._look)
         self.native.destroyed.connect(self._painting.stop)
+        load_ahead()
 
     def go_live(self, **values: Any) -> Worker:
         """Answer every stroke until cancelled; `wait` then returns the segmenter.
