@@ -147,6 +147,19 @@ def test_values_of_layers_with_a_place_on_earth_are_presumed_to_mean_the_same(
     assert train.job().settings["normalization"] == "image"
 
 
+def test_where_little_is_painted_the_head_is_recommended(viewer: napari.Viewer, train: Train) -> None:
+    add_nuclei(viewer)
+    assert "mostly better, in seconds" not in train._meaning.value
+    strokes = np.zeros((128, 128), np.uint8)
+    strokes[10:14, 10:40], strokes[60:64, 10:40] = 1, 2
+    viewer.add_labels(strokes, name="strokes")
+    train.labels.value = viewer.layers["strokes"]
+    assert train.zero.value == "unlabelled"
+    assert "For so few strokes, 'fit a pixel head" in train._meaning.value
+    train.transfer.value = "head"
+    assert "mostly better, in seconds" not in train._meaning.value
+
+
 def test_a_head_that_is_fitted_goes_with_the_network_that_can_be(viewer: napari.Viewer, train: Train) -> None:
     train.transfer.value = "head"
     assert train.architecture.value == "pixel"

@@ -84,6 +84,8 @@ class TrainForm(Panel):
         for name in ("steps", "epochs"):
             getattr(self, name).changed.connect(self._budget_changed)
         self.transfer.changed.connect(self._transfer_changed)
+        for each in (self.zero, start):
+            each.changed.connect(self._say_transfer)
         self.architecture.changed.connect(self._architecture_changed)
         for name in ("encoder", "weights"):
             getattr(self, name).changed.connect(self._show_usual)
@@ -242,10 +244,17 @@ class TrainForm(Panel):
         """Say what the chosen way of transfer means, and choose a network that can be fitted where one is needed."""
         if self.transfer.value == "head" and self._starts_anew() and not self._is_fitted():
             self.architecture.value = "pixel"
+        self._say_transfer()
+        self._show_usual()
+
+    def _say_transfer(self, *_: Any) -> None:
+        """What the chosen way of transfer means, and what would do better where little is painted."""
         choices = self._settings["transfer"][1].choices or {}
         _, _, meaning = str(choices[self.transfer.value]).partition(": ")
-        self._meaning.value = f"{meaning[:1].upper()}{meaning[1:]}."
-        self._show_usual()
+        sparse = self.zero.value == "unlabelled" and self.transfer.value != "head" and self._starts_anew()
+        at_once = str(choices["head"]).partition(": ")[0]
+        hint = f" For so few strokes, '{at_once}' is mostly better, in seconds." if sparse else ""
+        self._meaning.value = f"{meaning[:1].upper()}{meaning[1:]}.{hint}"
 
     def _architecture_changed(self) -> None:
         """Offer the settings that the architecture has, at their usual values, and no encoder where it has its own."""
