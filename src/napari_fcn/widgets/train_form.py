@@ -250,7 +250,7 @@ class TrainForm(Panel):
     def _say_transfer(self, *_: Any) -> None:
         """What the chosen way of transfer means, and what would do better where little is painted."""
         choices = self._settings["transfer"][1].choices or {}
-        _, _, meaning = str(choices[self.transfer.value]).partition(": ")
+        meaning = str(choices[self.transfer.value]).partition(": ")[2]
         sparse = self.zero.value == "unlabelled" and self.transfer.value != "head" and self._starts_anew()
         at_once = str(choices["head"]).partition(": ")[0]
         hint = f" For so few strokes, '{at_once}' is mostly better, in seconds." if sparse else ""
