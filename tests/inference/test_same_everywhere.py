@@ -31,14 +31,18 @@ def plain(plane, *, tile: int, overlap: int, border: int, blending: str, flips: 
     cut = plane.clip(low, high)
     plane = ((plane - cut.mean()) / (cut.std() or 1)).clip(-6, 6)
     height, width = (side + 2 * border for side in plane.shape)
-    padded = np.pad(plane, border, mode="reflect")
-    total, weight = np.zeros((3, height, width)), np.zeros((height, width))
+    beyond = 32  # tiles begin at multiples of that where they can, and the last one may end after the plane
+    padded = np.pad(plane, ((border, border + beyond),) * 2, mode="reflect")
+    total, weight = np.zeros((3, height + beyond, width + beyond)), np.zeros((height + beyond, width + beyond))
 
     def sides(length: int):
         size = min(tile, length)
         count = 1 if length <= tile else math.ceil((length - overlap) / (tile - overlap))
         step = math.ceil((length - size) / max(count - 1, 1))
-        first = [min(i * step, length - size) for i in range(count)]
+        last = length - size
+        if count > 1 and math.ceil(step / 32) * 32 <= tile - overlap:
+            step, last = math.ceil(step / 32) * 32, math.ceil(last / 32) * 32
+        first = [min(i * step, last) for i in range(count)]
         if blending == "constant" or (overlap == 0 and count > 1 and first[1] == size):
             return size, first, np.ones(size)
         deviation = size / 8
@@ -67,7 +71,7 @@ def plain(plane, *, tile: int, overlap: int, border: int, blending: str, flips: 
     finally:
         network.float()
     inside = (slice(None), slice(border, height - border), slice(border, width - border))
-    return (total / weight)[inside]
+    return total[inside] / weight[inside[1:]]
 
 
 def in_zarr(image: np.ndarray) -> zarr.Array:

@@ -15,7 +15,7 @@ from ..errors import InputError
 __all__ = ["BLENDINGS", "TileGrid", "blending_profile", "fitting_tile", "starts"]
 
 MULTIPLE = 32
-"""Tiles that are chosen here have sides that are multiples of this, as most networks want."""
+"""Tiles that are chosen here have sides that are multiples of this, as most networks want, and begin at such places."""
 
 BLENDINGS = {
     "gaussian": "a tile counts most in its middle, by a Gaussian of an eighth of its side (Isensee et al. 2021)",
@@ -26,19 +26,31 @@ BLENDINGS = {
 def starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
     """First pixels of the tiles along one side.
 
-    As few tiles as the overlap allows, at equal steps from edge to edge but for the last one, which may be shorter;
-    neighbours overlap by at least `overlap`. A single tile from 0 when the side is no longer than a tile.
+    As few tiles as the overlap allows, at equal steps but for the last one, which may be shorter; neighbours overlap by
+    at least `overlap`. A single tile from 0 when the side is no longer than a tile.
+
+    Steps are multiples of 32 where the overlap leaves room for that, and the last tile then reaches up to 31 pixels
+    beyond the end. A network that halves its images sees the same pixels together only where it is moved by multiples
+    of its stride: tiles that begin elsewhere say other things than the whole image, all over.
 
     Examples
     --------
     >>> starts(1000, 512, 64), starts(300, 512, 64)
-    ((0, 244, 488), (0,))
+    ((0, 256, 512), (0,))
     """
     if length <= tile:
         return (0,)
     count = -(-(length - overlap) // (tile - overlap))
-    step = -(-(length - tile) // (count - 1))
-    return tuple(min(i * step, length - tile) for i in range(count))
+    last = length - tile
+    step = -(-last // (count - 1))
+    even = _next_multiple(step)
+    if even <= tile - overlap:
+        step, last = even, _next_multiple(last)
+    return tuple(min(i * step, last) for i in range(count))
+
+
+def _next_multiple(number: int) -> int:
+    return -(-number // MULTIPLE) * MULTIPLE
 
 
 def fitting_tile(length: int, largest: int, overlap: int) -> int:
@@ -60,7 +72,7 @@ def fitting_tile(length: int, largest: int, overlap: int) -> int:
     sides = {}
     for count in range(fewest, fewest + (3 if fewest > 1 else 1)):
         exact = -(-(length + (count - 1) * overlap) // count)
-        sides[count] = min(-(-exact // MULTIPLE) * MULTIPLE, max(largest, MULTIPLE))
+        sides[count] = min(_next_multiple(exact), max(largest, MULTIPLE))
     return sides[min(sides, key=lambda count: (count * sides[count], count))]
 
 
@@ -103,7 +115,7 @@ class TileGrid:
     --------
     >>> grid = TileGrid(600, 300, tile=512, overlap=64)
     >>> grid.rows, grid.columns, grid.tile_height, grid.tile_width
-    ((0, 88), (0,), 512, 300)
+    ((0, 96), (0,), 512, 300)
     """
 
     height: int
@@ -126,7 +138,7 @@ class TileGrid:
 
     @cached_property
     def rows(self) -> tuple[int, ...]:
-        """First pixel rows of the rows of tiles; negative in the mirrored border."""
+        """First pixel rows of the rows of tiles; in the mirrored border negative, and the last may end beyond it."""
         found = starts(self.height + 2 * self.border, self.tile_height, self.overlap)
         return tuple(row - self.border for row in found)
 
