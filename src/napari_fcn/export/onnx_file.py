@@ -21,14 +21,18 @@ from ..io.atomic import atomic, check_output
 from ..segmenter import KEY, Segmenter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
+    import torch
+    from torch import Tensor
 
 __all__ = ["OPSET", "agreement", "deepness_metadata", "export_onnx", "fixed_statistics", "onnx_modules"]
 
 OPSET = 17
 INPUT, OUTPUT = "image", "probabilities"
 LEAST_AGREEMENT = 0.999
-LEAST_OVERLAP = 15
+LEAST_OVERLAP, MOST_OVERLAP = 15, 50
 TRACED = 128
 """Side of the images that the graph is recorded with when it takes any; a multiple of every network's stride."""
 
@@ -152,7 +156,7 @@ def deepness_metadata(segmenter: Segmenter, *, side: int | None, resolution: flo
         "class_names": {index: entry.name for index, entry in enumerate(segmenter.classes)},
         "tile_size": tile,
         "tiles_size": tile,  # as the manual has it
-        "tiles_overlap": _overlap(tile, segmenter.network.stride),
+        "tiles_overlap": _overlap(segmenter, tile),
         "standardization_mean": [float(value) / 255 for value in statistics.mean],
         "standardization_std": [float(value) / 255 for value in statistics.std],
         "seg_thresh": 0.0,  # every pixel gets its most likely class
@@ -163,22 +167,51 @@ def deepness_metadata(segmenter: Segmenter, *, side: int | None, resolution: flo
     return {name: json.dumps(value) for name, value in values.items()}
 
 
-def _overlap(side: int, stride: int) -> int:
-    """Percent of a tile's side, at least 15, that let tiles begin at multiples of the network's stride.
+def _overlap(segmenter: Segmenter, side: int) -> int:
+    """Percent of a tile's side by which tiles overlap: as much as the network sees, at least 15 and at most 50.
 
-    A network that halves its images and doubles them again gives another result for an image that is moved by less.
+    Of the overlap each tile gives the half that is nearer to it. What is farther than that from a tile's edge should be
+    what it would be without the edge. Tiles begin at multiples of the network's stride: a network that halves its
+    images and doubles them again gives another result for an image that is moved by less.
     """
-    fitting = (each for each in range(LEAST_OVERLAP, 100) if (side - int(side * each / 100 * 2) // 2) % stride == 0)
-    return next(fitting, LEAST_OVERLAP)
+    stride = segmenter.network.stride
+    strides = {each: side - int(side * each / 100 * 2) // 2 for each in range(LEAST_OVERLAP, MOST_OVERLAP + 1)}
+    fitting = [each for each, step in strides.items() if step % stride == 0]
+    if not fitting:
+        return LEAST_OVERLAP
+    same = _same_beyond_an_edge(segmenter, side)
+    return next((each for each in fitting if same((side - strides[each]) // 2) >= LEAST_AGREEMENT), fitting[-1])
+
+
+def _same_beyond_an_edge(segmenter: Segmenter, side: int) -> Callable[[int], float]:
+    """A function of a distance in pixels: the share of pixels farther than that from an edge that it does not change.
+
+    Measured by segmenting a random image, and the same without its first rows and columns. Classes are taken to be
+    equally likely, so that it has borders between all of them.
+    """
+    import torch
+
+    stride, normalization = segmenter.network.stride, segmenter.normalization
+    cut = -(-side // 4 // stride) * stride
+    texture = _texture(np.random.default_rng(0), segmenter.channels, side, side)
+    image = torch.from_numpy(texture * np.float32(normalization.gain) + np.float32(normalization.offset))
+    with torch.inference_mode():
+        whole = segmenter.network(image)[0, :, cut:, cut:]
+        part = segmenter.network(image[..., cut:, cut:].contiguous())[0]
+    usual = whole.mean(dim=(1, 2), keepdim=True)
+    same = ((whole - usual).argmax(dim=0) == (part - usual).argmax(dim=0)).numpy()
+    return lambda distance: float(same[distance:, distance:].mean())
 
 
 def _record(segmenter: Segmenter, path: Path, side: int | None) -> None:
     import torch
 
-    from .traceable import Exported
+    from .traceable import Cut, Exported
 
     normalization = segmenter.normalization
-    module = Exported(segmenter.network, normalization.gain, normalization.offset)
+    module: torch.nn.Module = Exported(segmenter.network, normalization.gain, normalization.offset)
+    if side is not None:
+        module = Cut(module, *_fills(segmenter), segmenter.network.stride).eval()
     free = {0: "batch"} if side else {0: "batch", 2: "height", 3: "width"}
     try:
         with warnings.catch_warnings(), torch.no_grad():
@@ -199,6 +232,18 @@ def _record(segmenter: Segmenter, path: Path, side: int | None) -> None:
             f"The network {segmenter.model.architecture!r} on {segmenter.model.encoder!r} cannot be written as ONNX "
             f"({reason})."
         ) from error
+
+
+def _fills(segmenter: Segmenter) -> tuple[Tensor, Tensor]:
+    """Standardised values `(F, C)` that mean nothing: what is filled in beyond an image's end, and missing pixels."""
+    import torch
+
+    typical, nodata = fixed_statistics(segmenter), segmenter.normalization.nodata
+    missing = [] if nodata is None or not np.isfinite(nodata) else [nodata]
+    found = [(np.array(each) - typical.mean) / typical.std for each in {0.0, *missing}]
+    values = torch.from_numpy(np.stack(found)).float()
+    stated = torch.from_numpy(np.array([(each - typical.mean) / typical.std for each in missing])).float()
+    return values, stated.reshape(len(missing), len(typical.mean))
 
 
 def agreement(segmenter: Segmenter, path: Path, side: int | None) -> float:

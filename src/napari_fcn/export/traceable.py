@@ -16,7 +16,10 @@ from torch.nn import functional
 from ..data.normalization import LIMIT
 from ..models.base import Network
 
-__all__ = ["Exported"]
+__all__ = ["Cut", "Exported"]
+
+SAME = 1e-4
+"""Difference of standardised values, as a part of them where they are above 1, below which they are one value."""
 
 
 class Exported(nn.Module):
@@ -43,6 +46,73 @@ class Exported(nn.Module):
         logits = self.network(_padded(values, self.stride, self.smallest_size))
         probabilities: Tensor = logits[..., :height, :width].softmax(dim=1)
         return probabilities
+
+
+class Cut(nn.Module):
+    """Tiles that were filled beyond a raster's end, of which only the raster's part is classified.
+
+    Deepness fills its last tiles, at the right and at the bottom, with the raster's nodata value, or 0: an edge that no
+    image has, and that networks see from afar. Rows and columns at a tile's end that are nothing but such a value in
+    all channels are cut off, and the rest is mirrored up to the network's stride, as this program does at an image's
+    end. Elsewhere, pixels of the nodata value are the channels' means, as when this program predicts.
+
+    Parameters
+    ----------
+    module : takes standardised tiles `(N, C, h, w)` of any size.
+    fills : `(F, C)`, values that mean nothing when all channels have them, standardised.
+    missing : `(M, C)`, those among them that mean missing pixels within an image too.
+    stride : of the network.
+    """
+
+    fills: Tensor
+    missing: Tensor
+
+    def __init__(self, module: nn.Module, fills: Tensor, missing: Tensor, stride: int) -> None:
+        super().__init__()
+        self.module, self.stride = module, stride
+        self.register_buffer("fills", fills)
+        self.register_buffer("missing", missing)
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """Probabilities `(N, K, S, S)`; beyond the raster's end those of its last pixels."""
+        nothing = _any_of(tiles, self.fills)
+        sides = tiles.shape[2:]
+        tiles = torch.where(_any_of(tiles, self.missing)[:, None], torch.zeros_like(tiles), tiles)
+        for axis, across, side in ((2, 2, sides[0]), (3, 1, sides[1])):
+            there = 1 - nothing.float().amin(dim=across)  # (N, S), 1 where a row or column has something
+            count = (there * torch.arange(1, side + 1, device=tiles.device)).amax(dim=1, keepdim=True)
+            tiles = _mirrored(tiles, count, axis)
+            kept = (count.amax().clamp(min=1) / self.stride).ceil() * self.stride
+            tiles = tiles.index_select(axis, torch.arange(kept.long().clamp(max=side)))  # type: ignore[call-overload]
+        probabilities: Tensor = self.module(tiles)
+        for axis, side in ((2, sides[0]), (3, sides[1])):
+            last = torch.as_tensor(probabilities.shape[axis]) - 1
+            probabilities = probabilities.index_select(axis, torch.minimum(torch.arange(side), last))
+        return probabilities
+
+
+def _any_of(tiles: Tensor, values: Tensor) -> Tensor:
+    """Where all channels have one of some values, `(N, H, W)` bool."""
+    found = torch.zeros_like(tiles[:, 0]) > 0
+    for value in values:
+        tolerance = SAME * value.abs().clamp(min=1)
+        apart = (tiles - value[:, None, None]).abs() - tolerance[:, None, None]
+        found = found | (apart.amax(dim=1) < 0)
+    return found
+
+
+def _mirrored(tiles: Tensor, count: Tensor, axis: int) -> Tensor:
+    """Tiles mirrored, as often as it takes, at the last of their first `count` `(N, 1)` rows or columns."""
+    size = tiles.shape[axis]
+    numbers = torch.arange(size, dtype=torch.float32, device=tiles.device)
+    last = (count - 1).clamp(min=0)
+    period = (2 * last).clamp(min=1)
+    place = numbers - (numbers / period).floor() * period
+    place = torch.minimum(place, period - place) * (last > 0).float()
+    shape = [1, 1, 1, 1]
+    shape[axis] = size
+    index = place.long().reshape(-1, *shape[1:]).expand(-1, tiles.shape[1], tiles.shape[2], tiles.shape[3])
+    return tiles.gather(axis, index)
 
 
 def _padded(images: Tensor, multiple: int, smallest: int) -> Tensor:
