@@ -72,8 +72,20 @@ def test_alpha_is_dropped_and_colours_below_it_stay(tmp_path):
         image = Image.fromarray(np.dstack([array, GREY]), "RGBA" if axes == "YXC" else "LA")
         image.save(tmp_path / "a.png")
         check(tmp_path / "a.png", array.squeeze(), axes)
-    tifffile.imwrite(tmp_path / "a.tif", np.dstack([COLOUR, GREY]), photometric="rgb", extrasamples=["unassalpha"])
-    check(tmp_path / "a.tif", COLOUR, "YXC")
+    for alpha, notes in ((np.full_like(GREY, 255), 0), (np.where(GREY > 100, 255, 0).astype(np.uint8), 1)):
+        tifffile.imwrite(tmp_path / "a.tif", np.dstack([COLOUR, alpha]), photometric="rgb", extrasamples=["unassalpha"])
+        assert len(check(tmp_path / "a.tif", COLOUR, "YXC").notes) == notes
+
+
+def test_a_band_that_is_only_marked_as_alpha_is_kept_and_that_is_said(tmp_path):
+    """As GDAL marks the near infrared of an 8-bit raster that has lost its place."""
+    near_infrared = np.clip(GREY, 1, 254)
+    array = np.dstack([COLOUR, near_infrared])
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb", extrasamples=["unassalpha"])
+    (note,) = check(tmp_path / "a.tif", array, "YXC").notes
+    assert note.startswith("a.tif: band 4 is marked as alpha and kept as a band, because 100% of its pixels")
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="minisblack", extrasamples=["unspecified"] * 3)
+    assert check(tmp_path / "a.tif", array, "YXC").notes == ()
 
 
 @pytest.mark.parametrize("transparency", [None, 0])

@@ -19,6 +19,7 @@ from ..io.write import write_image
 from ..processing import process_image, process_labels
 from ..registry import filters
 from .console import Progress, say, show
+from .remarks import tell
 
 __all__ = ["filter_list", "process"]
 
@@ -104,6 +105,7 @@ def _process_file(
     given: str | None = getattr(arguments, "axes", None)
     if chain.steps[0].stage == "before":
         file = read_image(path)
+        tell(file.notes)
         axes = given or file.axes or guess_axes(file.array.shape)
         image = yield from process_image(file.array, chain, axes, nodata=file.nodata)
         write_image(output, image, axes=axes, overwrite=arguments.overwrite)

@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..io import ImageFile, find_files, pair_by_stem, read_image, read_labels
 from .console import say
 from .maps import draw_polygons, polygon_file, with_bands
+from .remarks import remark
 
 __all__ = ["LabelledFiles", "Pairs", "common_nodata", "find_pairs", "pair_paths", "read_pairs"]
 
@@ -85,12 +86,17 @@ def _pairs_with_polygons(images: str, labels: str, held_out: str | None) -> tupl
 
 
 def read_pairs(
-    pairs: Pairs, axes: str | None, bands: str | None = None, reflectance: str | None = None
+    pairs: Pairs,
+    axes: str | None,
+    bands: str | None = None,
+    reflectance: str | None = None,
+    nodata: float | None = None,
 ) -> LabelledFiles:
     """Read images and labels; their axes as given, as the files say, or as shapes suggest, but one for all.
 
     With `bands`, channels are chosen and computed by name, of the values that `reflectance` makes; polygons become
-    labels on their image's grid.
+    labels on their image's grid. `nodata` is the value of missing pixels where the user says it. What is surprising
+    about the images is said.
 
     Raises
     ------
@@ -117,6 +123,7 @@ def read_pairs(
             "train on each kind by itself, or convert one."
         )
     read_axes = next(iter(found))
+    remark(files, read_axes, nodata)
     files = [with_bands(file, read_axes, bands, reflectance) for file in files]
     return LabelledFiles(
         [image.name for image, _ in pairs],

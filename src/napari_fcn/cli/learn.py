@@ -57,10 +57,10 @@ class Source:
     def read(self) -> tuple[LabelledFiles, LabelledFiles | None]:
         """The files to learn from, and those to measure on."""
         pairs, measured = find_pairs(self.paths["images"], self.paths["labels"], self.paths.get("validation"))
-        axes, bands, scaling = (self.settings.get(name) for name in ("axes", "bands", "reflectance"))
-        data = read_pairs(pairs, axes, bands, scaling)
-        more_axes = data.axes if bands is None else axes
-        return data, read_pairs(measured, more_axes, bands, scaling) if measured else None
+        axes, *others = (self.settings.get(name) for name in ("axes", "bands", "reflectance", "nodata"))
+        data = read_pairs(pairs, axes, *others)
+        more_axes = data.axes if others[0] is None else axes
+        return data, read_pairs(measured, more_axes, *others) if measured else None
 
     def prepare(self, data: LabelledFiles, more: LabelledFiles | None, **further: Any) -> Training:
         """The training, ready to run."""

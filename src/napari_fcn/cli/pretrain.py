@@ -16,6 +16,7 @@ from .follow import check_report
 from .inputs import common_nodata
 from .keeping import Telling, check_run_folder, learn, product_path
 from .options import add_setting, given_settings
+from .remarks import remark
 
 if TYPE_CHECKING:
     from ..autoencoder import Autoencoder
@@ -72,6 +73,7 @@ def pretrain(arguments: Namespace) -> int:
         settings["nodata"] = common_nodata(files)
     if all(file.placed for file in files) and settings.get("normalization", "auto") == "auto":
         settings["normalization"] = "auto-dataset"
+    remark(files, settings["axes"], settings["nodata"])
     from ..api import prepare_pretraining
 
     training = prepare_pretraining(

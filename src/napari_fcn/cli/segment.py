@@ -18,6 +18,7 @@ from ..options import split
 from .console import Progress, say, show
 from .maps import MapResults, axes_with_bands, with_bands
 from .options import given_settings
+from .remarks import empty_part, tell
 
 if TYPE_CHECKING:
     from ..inference.predictor import Kind
@@ -100,12 +101,18 @@ class _Job:
         else:
             self.all_axes = segmenter.axes_for(file.array.shape, getattr(arguments, "axes", None) or file.axes)
         self.axes = spatial_axes(self.all_axes)
+        tell([*self.file.notes, *filter(None, [self._empty()])])
         self.settings = {"channels": getattr(arguments, "channels", None), **settings}
         shape = Planes(file.array, self.all_axes).spatial_shape
         values = (*segmenter.classes.values, segmenter.nodata_value)
         if segmenter.postprocess.numbers:
             values = (0, 65535)  # as many objects as a PNG can tell apart
         check_labels_format(targets["labels"], shape, min(values), max(values))
+
+    def _empty(self) -> str | None:
+        """What to say where most of the image may be no data."""
+        nodata = self.segmenter.normalization.nodata
+        return empty_part(self.file, self.all_axes, nodata, "state it in the file: gdal_edit.py -a_nodata {value}")
 
     def run(self, client: Any) -> Iterator[float]:
         """Segment, giving the finished part now and then."""

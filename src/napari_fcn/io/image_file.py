@@ -69,6 +69,7 @@ class ImageFile:
     pixel_size : or None when the file does not say.
     nodata : value that marks missing pixels (GeoTIFF), or None.
     placed : whether it says where on Earth its pixels lie.
+    notes : sentences about what was made of the file that its owner might not expect.
     """
 
     path: Path
@@ -78,6 +79,7 @@ class ImageFile:
     pixel_size: PixelSize | None = None
     nodata: float | None = None
     placed: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def complete(file: ImageFile) -> ImageFile:

@@ -20,9 +20,9 @@ __all__ = ["read_image", "read_labels"]
 def read_image(path: str | Path, *, lazy: bool = True) -> ImageFile:
     """Read an image: PNG, JPEG, BMP, TIFF, OME-TIFF, GeoTIFF, .npy, .npz, Zarr or OME-Zarr.
 
-    Palettes become RGB, an alpha channel that says how opaque pixels are is dropped, axes of size 1 are squeezed. Where
-    a file does not name its axes, two are YX, and three of which the last has size 3 or 4 are YXC when they are uint8
-    or uint16.
+    Palettes become RGB, an alpha channel that says how opaque pixels are is dropped, axes of size 1 are squeezed. A
+    band of a TIFF that is only marked as alpha is kept; `notes` say what was made of it. Where a file does not name its
+    axes, two are YX, and three of which the last has size 3 or 4 are YXC when they are uint8 or uint16.
 
     Parameters
     ----------

@@ -24,6 +24,7 @@ __all__ = ["read_tiff"]
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _ALPHA = (1, 2)  # associated and unassociated
+_MOSTLY = 0.5
 _MISREAD = (SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, ZeroDivisionError)
 
 
@@ -57,9 +58,9 @@ def read_tiff(path: Path, *, labels: bool = False, lazy: bool = False) -> ImageF
         array, letters = series.asarray(), series.axes.replace("S", "c")
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not labels:
             array, letters = _coloured(array, page.colormap), letters + "c"
-        # A raster's fourth band is often marked as alpha by mistake; in a picture it is one.
-        if "c" in letters and page.extrasamples and int(page.extrasamples[-1]) in _ALPHA and not is_placed(page):
-            array = array.take(range(page.samplesperpixel - 1), axis=letters.index("c"))
+        notes: tuple[str, ...] = ()
+        if "c" in letters and _marked_as_alpha(page):
+            array, notes = _without_opacity(path, array, letters.index("c"), page.samplesperpixel)
         array, axes = _name_axes(array, letters)
         return ImageFile(
             path,
@@ -69,7 +70,35 @@ def read_tiff(path: Path, *, labels: bool = False, lazy: bool = False) -> ImageF
             pixel_size=_pixel_size(tiff, page),
             nodata=_nodata(page),
             placed=is_placed(page),
+            notes=notes,
         )
+
+
+def _marked_as_alpha(page: tifffile.TiffPage) -> bool:
+    """Whether a picture says that its last sample is opacity. What says where it lies is a raster, and no picture."""
+    return bool(page.extrasamples) and int(page.extrasamples[-1]) in _ALPHA and not is_placed(page)
+
+
+def _without_opacity(
+    path: Path, array: npt.NDArray[Any], axis: int, samples: int
+) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
+    """The samples without the last one where that is opacity, and what to say about it.
+
+    GDAL marks the fourth band of 8-bit rasters as alpha, near infrared too. Opacity is none or full nearly everywhere;
+    what has other values in most pixels is a band.
+    """
+    last = array.take(samples - 1, axis=axis)
+    full = np.iinfo(last.dtype).max if last.dtype.kind in "iu" else 1
+    between = float(((last != 0) & (last != full)).mean())
+    if between > _MOSTLY:
+        return array, (
+            f"{path.name}: band {samples} is marked as alpha and kept as a band, because {between:.0%} of its pixels "
+            f"are neither transparent nor opaque.",
+        )
+    rest = array.take(range(samples - 1), axis=axis)
+    if last.min() == last.max():
+        return rest, ()
+    return rest, (f"{path.name}: band {samples} is marked as alpha, how opaque pixels are, and left out.",)
 
 
 def _in_pieces(path: Path, series: tifffile.TiffPageSeries, tiff: tifffile.TiffFile) -> PiecewiseTiff | None:
@@ -79,7 +108,7 @@ def _in_pieces(path: Path, series: tifffile.TiffPageSeries, tiff: tifffile.TiffF
         return None
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
         return None
-    if "S" in letters and page.extrasamples and int(page.extrasamples[-1]) in _ALPHA and not is_placed(page):
+    if "S" in letters and _marked_as_alpha(page):
         return None
     _, axes = _name_axes(np.empty((0,) * len(letters), series.dtype), letters.replace("S", "c"))
     return None if axes is None else PiecewiseTiff(path, series.shape, series.dtype, axes)
