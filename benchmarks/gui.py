@@ -204,7 +204,7 @@ def live(strokes):
         end, asked = time.perf_counter(), train._live.version
         spin(
             lambda asked=asked: train._live.answered > asked and train._live.answered == train._live.version,
-            120 if number > 1 else 5,
+            120 if number else 5,  # the first one paints one class alone, which nothing comes of
         )
         QApplication.processEvents()
         waited.append(time.perf_counter() - end)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -14,7 +14,8 @@ import numpy.typing as npt
 from ..config import DataConfig, ModelConfig, TrainingConfig
 from ..data.axes import Planes
 from ..data.examples import Examples, prepare
-from ..data.normalization import Statistics
+from ..data.normalization import Normalization, Statistics
+from ..data.normalization_choice import PRESUMED
 from ..imaging import Chain
 from ..inference.engine import choose_engine
 from ..inference.predict import uncertainty
@@ -108,6 +109,32 @@ class LivePixels:
         """Whether there is anything to see yet."""
         return bool(self.updates)
 
+    def get_ready(self, window: Window) -> Iterator[None]:
+        """Load what is needed, and look at a window, while nothing is painted yet; in steps, to be left at any time.
+
+        Features of several images wait for labels, which say how values are standardised.
+
+        Raises
+        ------
+        FcnError
+            What is wrong with image or settings; `update` says it too.
+        """
+        planes = self._planes_of(window.image)
+        network = self._build(planes.channels, 2)
+        yield
+        guessed = len(self._images) > 1 or self.data.normalization not in (*PRESUMED, "image")
+        if guessed or window.index not in planes.indices:
+            return
+        normalization = Normalization("image", *self._range(), nodata=self.data.nodata)
+        statistics = normalization.fit(planes)
+        yield
+        number = planes.indices.index(window.index)
+        for place in places(planes.height, planes.width):
+            if _common(place.rows, window.rows) and _common(place.columns, window.columns):
+                raw = planes.read(number, place.seen_rows, place.seen_columns)
+                self._store.maps(network, self.engine, normalization.apply(raw, statistics)[0])
+                yield
+
     def update(self, labels: Sequence[npt.NDArray[Any]]) -> None:
         """Fit the head to these labels, one array for each image.
 
@@ -121,7 +148,7 @@ class LivePixels:
         known = self._examples
         network = self._network
         if network is None or known is None or known.classes.values != examples.classes.values:
-            network = self._build(examples)
+            network = self._build(examples.channels, len(examples.classes))
         chosen = choose_pixels(
             [plane.target for plane in examples.planes],
             len(examples.classes),
@@ -219,24 +246,30 @@ class LivePixels:
             self._images,
             labels,
             self.data,
-            encoder_range=encoder_range(str(self.model.encoder), self.model.weights),
+            encoder_range=self._range(),
             names=self._names,
             colors=self._colors,
             preprocess=partial(self._chain.image, nodata=self.data.nodata) if self._chain else None,
         )
 
-    def _build(self, examples: Examples) -> PixelNetwork:
+    def _range(self) -> tuple[float, float]:
+        return encoder_range(str(self.model.encoder), self.model.weights)
+
+    def _build(self, channels: int, classes: int) -> PixelNetwork:
         with seeded(self.config.seed):
-            network = build(NetworkSpec(self.model, examples.channels, len(examples.classes)))
+            network = build(NetworkSpec(self.model, channels, classes))
         self.engine.place(network)
         return cast("PixelNetwork", network.eval().requires_grad_(False))
 
     def _read(self, image: int, examples: Examples) -> tuple[Planes, Statistics]:
         if image not in self._planes:
-            prepare_plane = partial(self._chain.image, nodata=self.data.nodata) if self._chain else None
-            planes = Planes(self._images[image], self._axes, self.data.channels, prepare_plane)
+            planes = self._planes_of(image)
             self._planes[image] = planes, examples.normalization.fit(planes)
         return self._planes[image]
+
+    def _planes_of(self, image: int) -> Planes:
+        prepare_plane = partial(self._chain.image, nodata=self.data.nodata) if self._chain else None
+        return Planes(self._images[image], self._axes, self.data.channels, prepare_plane)
 
 
 def _common(one: slice, other: slice) -> slice | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..config import DataConfig, ModelConfig, TrainingConfig
-from ..errors import InputError
+from ..errors import FcnError, InputError
 from ..options import split
 from . import layers
 from .training_job import TrainingOutcome
@@ -67,6 +68,7 @@ class LiveJob:
         yield Progress(None, "Getting ready…")
         live, talk = self._make(), self.talk
         text, asked, seen = "Paint two classes or more.", 0, None
+        ready: Iterator[None] | None = None
         yield Progress(1.0, text, talk, at_once=True)
         while not stop.wait(WAIT):
             version, labels, window = talk.version, talk.labels, talk.window
@@ -81,7 +83,12 @@ class LiveJob:
                     yield Progress(1.0, str(error), talk, at_once=True)
                     continue
                 seen = None
-            if not live.fitted or window is None or window == seen:
+            if window is None or window == seen:
+                continue
+            if not live.fitted:
+                ready = ready or live.get_ready(_limited_to(window))
+                with suppress(FcnError):  # said when there is something to learn
+                    next(ready, None)
                 continue
             seen = window
             self._answer(live, window, version)
@@ -111,9 +118,9 @@ class LiveJob:
         )
 
     def _answer(self, live: LivePixels, seen: tuple[int, tuple[int, ...], slice, slice], version: int) -> None:
-        from ..training.preview import Preview, Window
+        from ..training.preview import Preview
 
-        window = _limited(Window(*seen))
+        window = _limited_to(seen)
         begin = time.perf_counter()
         found = live.see(window)
         if found is not None:
@@ -122,10 +129,11 @@ class LiveJob:
             self.talk.answered = version
 
 
-def _limited(window: Window) -> Window:
-    from ..training.preview import middle
+def _limited_to(seen: tuple[int, tuple[int, ...], slice, slice]) -> Window:
+    from ..training.preview import Window, middle
 
-    return type(window)(window.image, window.index, middle(window.rows, SIDE), middle(window.columns, SIDE))
+    image, index, rows, columns = seen
+    return Window(image, index, middle(rows, SIDE), middle(columns, SIDE))
 
 
 def class_colors(colormap: Any, labels: list[np.ndarray[Any, Any]]) -> dict[int, str]:
