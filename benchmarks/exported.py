@@ -104,7 +104,7 @@ def learn(name: str, folder: Path, steps: int) -> fcn.Segmenter:
     if name == "naip_unlabelled":
         truth = greenness(channels_last(image))
         return fcn.train(image.array, truth, axes=image.axes, nodata=image.nodata, **usual)
-    few = {"zero": "unlabelled", "validation": 0.0, "patch_size": 64, **SMALL}
+    few = {"zero": "unlabelled", "validation": 0.0, "patch_size": 64, **SMALL, "steps": 2 * steps // 3}
     labels_ = read_labels(folder / "masks" / path.name)
     return fcn.train(image.array, labels_, axes=image.axes, nodata=image.nodata, **{**usual, **few})
 

@@ -54,6 +54,15 @@ def test_a_scene_that_is_mostly_empty_is_told(fill: int) -> None:
     assert sentence.endswith(f"say {fill}.")
 
 
+@pytest.mark.parametrize("placed", [True, False])
+def test_of_one_band_only_a_map_is_told(placed: bool) -> None:
+    """Most of a microscope's plane may be black, and a background."""
+    plane = scene(0.8, bands=1)[0]
+    sentence = empty_part(ImageFile(Path("a.tif"), plane, "YX", placed=placed), "YX", None, REMEDY)
+    assert (sentence is not None) == placed
+    assert not placed or "exactly 0 in its band" in str(sentence)
+
+
 class Pieces:
     """An array that is read when it is sliced."""
 
