@@ -19,9 +19,9 @@ __all__ = ["OpenComboBox", "ParsedEdit", "SettingBox", "field", "groups", "label
 # A wider range is no longer something to step through.
 WIDEST_SPIN = 1e6
 STEP = 0.05
-LETTER = 0.65
+LETTER = 0.68
 """Width of a usual letter in those by which Qt measures, which are wide."""
-LEAST_LETTERS, MOST_LETTERS = 10, 18
+LEAST_LETTERS, MOST_LETTERS = 10, 19
 """For which there is room in a field of choices."""
 
 
