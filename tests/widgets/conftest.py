@@ -88,3 +88,13 @@ def segment(viewer: napari.Viewer) -> Segment:
 def classes(viewer: napari.Viewer) -> Classes:
     _, widget = viewer.window.add_plugin_dock_widget("napari-fcn", "Classes")
     return widget
+
+
+def start_anew(viewer: napari.Viewer, segment: Segment) -> None:
+    """As if both had just been opened, which takes longer."""
+    viewer.layers.clear()
+    for name in list(segmenters):
+        segmenters.remove(name)
+    segment.scope.value = "layer"
+    for extra in ("probabilities", "uncertainty", "objects"):
+        getattr(segment, f"with_{extra}").value = False

@@ -58,7 +58,6 @@ def test_tab_goes_from_top_to_bottom(viewer: napari.Viewer, qtbot: QtBot, name: 
     assert backwards == []
 
 
-@pytest.mark.both_qt
 @pytest.mark.parametrize("name", WIDGETS)
 def test_space_presses_the_button(viewer: napari.Viewer, qtbot: QtBot, name: str) -> None:
     viewer.show()

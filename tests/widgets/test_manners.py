@@ -108,7 +108,6 @@ def test_used_and_closed_nothing_is_left(viewer: napari.Viewer, qtbot: QtBot, na
     assert notification_manager.records == []
 
 
-@pytest.mark.both_qt
 @pytest.mark.parametrize("name", USES)
 def test_what_nobody_foresaw_is_told_and_the_widget_works_on(
     viewer: napari.Viewer, monkeypatch: pytest.MonkeyPatch, name: str
@@ -193,7 +192,6 @@ def test_two_widgets_in_one_viewer_learn_at_once(viewer: napari.Viewer, train: T
     assert [layer.name for layer in viewer.layers] == ["cells", "painted", "found"]
 
 
-@pytest.mark.both_qt
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux lists them")
 def test_trainings_leave_no_threads(viewer: napari.Viewer, train: Train, qtbot: QtBot) -> None:
     def tasks() -> int:

@@ -13,7 +13,7 @@ from napari_fcn.errors import FcnError, InputError, SegmenterFileError
 from napari_fcn.widgets import Segment
 from napari_fcn.widgets.store import segmenters
 
-from .conftest import Threshold
+from .conftest import Threshold, start_anew
 from .geometries import IMAGES
 
 RANDOM = np.random.default_rng(0)
@@ -26,39 +26,41 @@ def offer(name: str = "threshold", **options: Any) -> Threshold:
 
 
 @pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")  # napari shows such layers as well as it can
-@pytest.mark.parametrize("name", IMAGES)
-def test_the_labels_lie_on_the_image(viewer: napari.Viewer, segment: Segment, name: str) -> None:
-    data, options, channels, axes = IMAGES[name]
-    stand_in = offer(channels=channels)
-    image = viewer.add_image(data, name="cells", **options)
-    assert segment.axes.value == axes
-    segment(image=image)
-    layer = segment.wait(10)
-    assert stand_in.calls[0][0] == axes
-    assert layer is viewer.layers["cells segmentation"] or layer == viewer.layers["cells segmentation"]
-    kept = [i for i, axis in enumerate(axes[:-1] if image.rgb else axes) if axis != "C"]
-    np.testing.assert_allclose(layer.scale, image.scale[kept])
-    np.testing.assert_allclose(layer.translate, image.translate[kept])
-    for corner in ([0] * len(kept), [5] * len(kept)):
-        position = np.zeros(image.ndim)
-        position[kept] = corner
-        np.testing.assert_allclose(layer.data_to_world(corner), np.asarray(image.data_to_world(position))[kept])
-    assert layer.units == tuple(image.units[i] for i in kept)
-    assert layer.axis_labels == tuple(image.axis_labels[i] for i in kept)
-    assert list(layer.features["name"]) == ["background", "bright"]
-    assert layer.colormap.map(3)[:3] == pytest.approx(np.array([255, 128, 0]) / 255)
-    assert set(np.unique(layer.data)) == {0, 3}
-    # What else can be asked for lies there too; probabilities have an axis of classes before the others.
-    segment(image=image, with_probabilities=True, with_uncertainty=True, with_objects=True)
-    segment.wait(20)
-    for kind, more in (("probabilities", 1), ("uncertainty", 0), ("objects", 0)):
-        other = viewer.layers[f"cells {kind}"]
-        assert other.data.shape[more:] == layer.data.shape
-        assert other.units[more:] == layer.units
-        assert other.axis_labels[more:] == layer.axis_labels
-        for corner in ([0] * layer.ndim, [5] * layer.ndim):
-            place = other.data_to_world([0] * more + corner)
-            np.testing.assert_allclose(place[more:], layer.data_to_world(corner), atol=1e-9)
+def test_the_labels_lie_on_the_image(viewer: napari.Viewer, segment: Segment, subtests: pytest.Subtests) -> None:
+    for name in IMAGES:
+        with subtests.test(name):
+            start_anew(viewer, segment)
+            data, options, channels, axes = IMAGES[name]
+            stand_in = offer(channels=channels)
+            image = viewer.add_image(data, name="cells", **options)
+            assert segment.axes.value == axes
+            segment(image=image)
+            layer = segment.wait(10)
+            assert stand_in.calls[0][0] == axes
+            assert layer is viewer.layers["cells segmentation"] or layer == viewer.layers["cells segmentation"]
+            kept = [i for i, axis in enumerate(axes[:-1] if image.rgb else axes) if axis != "C"]
+            np.testing.assert_allclose(layer.scale, image.scale[kept])
+            np.testing.assert_allclose(layer.translate, image.translate[kept])
+            for corner in ([0] * len(kept), [5] * len(kept)):
+                position = np.zeros(image.ndim)
+                position[kept] = corner
+                np.testing.assert_allclose(layer.data_to_world(corner), np.asarray(image.data_to_world(position))[kept])
+            assert layer.units == tuple(image.units[i] for i in kept)
+            assert layer.axis_labels == tuple(image.axis_labels[i] for i in kept)
+            assert list(layer.features["name"]) == ["background", "bright"]
+            assert layer.colormap.map(3)[:3] == pytest.approx(np.array([255, 128, 0]) / 255)
+            assert set(np.unique(layer.data)) == {0, 3}
+            # What else can be asked for lies there too; probabilities have an axis of classes before the others.
+            segment(image=image, with_probabilities=True, with_uncertainty=True, with_objects=True)
+            segment.wait(20)
+            for kind, more in (("probabilities", 1), ("uncertainty", 0), ("objects", 0)):
+                other = viewer.layers[f"cells {kind}"]
+                assert other.data.shape[more:] == layer.data.shape
+                assert other.units[more:] == layer.units
+                assert other.axis_labels[more:] == layer.axis_labels
+                for corner in ([0] * layer.ndim, [5] * layer.ndim):
+                    place = other.data_to_world([0] * more + corner)
+                    np.testing.assert_allclose(place[more:], layer.data_to_world(corner), atol=1e-9)
 
 
 def test_the_newest_segmenter_is_chosen(viewer: napari.Viewer) -> None:

@@ -66,7 +66,6 @@ def test_what_is_seen_is_finished_first(small: Segmenter) -> None:
     np.testing.assert_array_equal(outcome.live.data[:], expected)
 
 
-@pytest.mark.both_qt
 def test_labels_appear_before_the_end(viewer: napari.Viewer, segmented: Segment, small: Segmenter) -> None:
     image = noise(500, 410)
     place = {"crs": None, "transform": (1, 0, 0, 0, -1, 0), "height": 500, "width": 410, "bands": (), "nodata": None}

@@ -11,7 +11,7 @@ import napari_fcn as fcn
 from napari_fcn.cli import main
 from napari_fcn.widgets import Classes, Segment, Train, layers
 
-SHORT = {"batch_size": 4, "patch_size": 64, "weights": "imagenet", "steps": 30}
+SHORT = {"batch_size": 4, "patch_size": 64, "weights": "imagenet", "steps": 16}
 """Steps, where the tutorial has 20 seconds: how many these are depends on what else the machine does."""
 
 
@@ -59,7 +59,7 @@ def test_from_a_few_strokes_to_a_measured_stack(
     evaluate(prediction=found, truth=truth, boundaries=False)
     scores = evaluate.wait(60).scores  # classes are matched by their names
     assert [row.name for row in scores.classes] == ["background", "nucleus"]
-    assert scores.mean_iou > (truth.data == 0).mean() / 2  # what "everything is background" has
+    assert scores.mean_iou > (truth.data == 0).mean() / 2 + 0.1  # beyond what "everything is background" has
     assert "nuclei segmentation errors" in viewer.layers
     evaluate.save(tmp_path / "scores.csv")
 

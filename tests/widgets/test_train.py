@@ -55,7 +55,7 @@ def test_it_learns_and_hands_over_a_segmenter_with_names_and_colours(viewer: nap
 @pytest.mark.slow
 def test_what_it_learns_beats_the_start_and_the_majority_class(viewer: napari.Viewer, train: Train) -> None:
     viewer.open_sample("napari-fcn", "nuclei")
-    train(image=viewer.layers["nuclei"], labels=viewer.layers["nuclei labels"], steps=60, batch_size=4, patch_size=64)
+    train(image=viewer.layers["nuclei"], labels=viewer.layers["nuclei labels"], steps=30, batch_size=4, patch_size=64)
     segmenter = train.wait(400)
     sample = samples.load("nuclei")
     truth = np.stack(sample.test_labels)
@@ -63,7 +63,7 @@ def test_what_it_learns_beats_the_start_and_the_majority_class(viewer: napari.Vi
     overlap = np.logical_and(found == 1, truth == 1).sum() / np.logical_or(found == 1, truth == 1).sum()
     majority = (truth == 0).mean() / 2  # mean IoU of an image that is all background
     background = np.logical_and(found == 0, truth == 0).sum() / np.logical_or(found == 0, truth == 0).sum()
-    assert (overlap + background) / 2 > majority + 0.1
+    assert (overlap + background) / 2 > majority + 0.2
     assert segmenter.history["scores"]["mean_iou"] > segmenter.history["start_scores"]["mean_iou"]
 
 

@@ -159,7 +159,6 @@ def test_groups_fold_and_every_advanced_setting_is_in_one(train: Train) -> None:
     assert not train.rate.native.isVisibleTo(train.native)
 
 
-@pytest.mark.both_qt
 def test_the_essentials_come_back_in_the_next_session(viewer: napari.Viewer, train: Train) -> None:
     add_nuclei(viewer)
     train(steps=2, batch_size=2, patch_size=64, architecture="fpn", transfer="frozen", preview=False)
@@ -188,7 +187,6 @@ def test_preferences_are_the_defaults(viewer: napari.Viewer, tmp_path: Path) -> 
         page.run_folder, page.feature_memory, page.device = "", 0, "auto"
 
 
-@pytest.mark.both_qt
 def test_two_viewers_train_at_once(make_napari_viewer: Any) -> None:
     both = []
     for _ in range(2):

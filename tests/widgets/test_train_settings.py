@@ -56,24 +56,27 @@ def test_every_setting_is_a_field_of_its_name(train: Train) -> None:
         assert isinstance(getattr(train, name), ValueWidget)
 
 
-@pytest.mark.parametrize("name", list(architectures))
-def test_settings_that_the_architecture_has_are_shown_with_their_usual_values(opened: Train, name: str) -> None:
-    opened.architecture.value = name
-    having = settings_of(name)
-    assert shown(opened) == set(having)
-    model = ModelConfig(architecture=name)
-    for setting, allowed in having.items():
-        field, usual = getattr(opened, setting), getattr(model, setting)
-        assert field.value is None
-        meanings = options(ModelConfig)[setting][1].choices
-        word = (
-            meanings[usual].partition(":")[0] if isinstance(meanings, dict) else "automatic" if usual is None else usual
-        )
-        assert text(field).lower() == f"{word} (usual)".lower()
-        if isinstance(allowed, tuple):
-            assert set(field.choices) == {None, *allowed}
-    assert text(opened.weights) == f"{model.weights} (usual)"
-    assert model.encoder in text(opened.encoder)
+def test_settings_that_the_architecture_has_are_shown_with_their_usual_values(
+    opened: Train, subtests: pytest.Subtests
+) -> None:
+    for name in architectures:
+        with subtests.test(name):
+            opened.architecture.value = name
+            having = settings_of(name)
+            assert shown(opened) == set(having)
+            model = ModelConfig(architecture=name)
+            for setting, allowed in having.items():
+                field, usual = getattr(opened, setting), getattr(model, setting)
+                assert field.value is None
+                meanings = options(ModelConfig)[setting][1].choices
+                word = "automatic" if usual is None else usual
+                if isinstance(meanings, dict) and usual is not None:
+                    word = meanings[usual].partition(":")[0]
+                assert text(field).lower() == f"{word} (usual)".lower()
+                if isinstance(allowed, tuple):
+                    assert set(field.choices) == {None, *allowed}
+            assert text(opened.weights) == f"{model.weights} (usual)"
+            assert model.encoder in text(opened.encoder)
 
 
 def test_closed_they_stay_closed(train: Train) -> None:
