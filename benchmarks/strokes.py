@@ -211,10 +211,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
         for contestant, (colour, look) in looks.items():
             own = [r for r in rows if (r["set"], r["contestant"], r["images"]) == (name, contestant, count)]
             seeds = [[r for r in own if r["seed"] == seed] for seed in sorted({r["seed"] for r in own})]
-            points = [
-                (np.median([r["seconds"] for r in at]), np.median([r["score"] for r in at]))
-                for at in zip(*seeds, strict=False)
-            ]
+            points = _curve(seeds) if look in ("-", "--") else _medians(seeds)
             if not points:
                 continue
             line = look in ("-", "--")
@@ -229,9 +226,27 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
         ax.set(title=name, xscale="log", xlabel="processor seconds")
         ax.grid(alpha=0.3)
     axes[0].set_ylabel("mean IoU on other images")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncol=6, frameon=False)
-    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncol=len(looks), frameon=False)
+    figure.tight_layout(rect=(0, 0.1, 1, 1))
     figure.savefig(path, dpi=90)
+
+
+def _medians(seeds: list[list[dict[str, Any]]]) -> list[tuple[float, float]]:
+    """Seconds and score of the only answer, medians of the seeds."""
+    last = [rows[-1] for rows in seeds]
+    return (
+        [(float(np.median([r["seconds"] for r in last])), float(np.median([r["score"] for r in last])))] if last else []
+    )
+
+
+def _curve(seeds: list[list[dict[str, Any]]]) -> list[tuple[float, float]]:
+    """Median over the seeds of what each has answered last at a mark, or soon after, for a step takes its time."""
+    points = []
+    for mark in MARKS:
+        known = [[r["score"] for r in rows if r["seconds"] <= 1.3 * mark] for rows in seeds]
+        if known and all(known):
+            points.append((mark, float(np.median([scores[-1] for scores in known]))))
+    return points
 
 
 def main() -> None:
