@@ -18,6 +18,7 @@ __all__ = [
     "PredictionConfig",
     "TrainingConfig",
     "parse_reflectance",
+    "presuming",
     "settings_of",
     "usual_with",
 ]
@@ -240,6 +241,18 @@ class DataConfig(Config):
             raise InputError(f"Give only one of `bands` and `channels`. Got {self.bands!r} and {list(self.channels)}.")
         if self.reflectance is not None:
             parse_reflectance(self.reflectance)
+
+
+def presuming(settings: Mapping[str, Any], placed: bool) -> dict[str, Any]:
+    """Settings that presume that values mean the same in all images, where all have a place on Earth and nobody says.
+
+    Examples
+    --------
+    >>> presuming({}, True), presuming({"normalization": "image"}, True)
+    ({'normalization': 'auto-dataset'}, {'normalization': 'image'})
+    """
+    left_open = settings.get("normalization", "auto") == "auto"
+    return {**settings, "normalization": "auto-dataset"} if placed and left_open else dict(settings)
 
 
 def parse_reflectance(text: str) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import DataConfig, ModelConfig, TrainingConfig
+from ..config import DataConfig, ModelConfig, TrainingConfig, presuming
 from ..errors import InputError
 from ..losses.class_weights import check_class_weights
 from ..options import split
@@ -66,11 +66,9 @@ class Source:
         """The training, ready to run."""
         from ..api import prepare_training
 
-        settings = {**self.settings, "axes": data.axes}
+        settings = presuming({**self.settings, "axes": data.axes}, data.placed)
         if settings.get("nodata") is None:
             settings["nodata"] = data.nodata
-        if data.placed and settings.get("normalization", "auto") == "auto":
-            settings["normalization"] = "auto-dataset"
         if data.ignore:
             settings["ignore"] = tuple(sorted({*settings.get("ignore", ()), *data.ignore}))
         if data.class_names is not None:  # where no polygon lies, nobody has judged

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import DataConfig, ModelConfig
+from ..config import DataConfig, ModelConfig, presuming
 from ..errors import InputError
 from ..io import ImageFile, find_files, read_image
 from ..options import options
@@ -71,8 +71,7 @@ def pretrain(arguments: Namespace) -> int:
     settings["axes"] = _common_axes([*files, *more], settings.get("axes"))
     if settings.get("nodata") is None:
         settings["nodata"] = common_nodata(files)
-    if all(file.placed for file in files) and settings.get("normalization", "auto") == "auto":
-        settings["normalization"] = "auto-dataset"
+    settings = presuming(settings, all(file.placed for file in files))
     remark(files, settings["axes"], settings["nodata"])
     from ..api import prepare_pretraining
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from ..config import presuming
+
 if TYPE_CHECKING:
     from napari.layers import Layer
 
@@ -17,9 +19,7 @@ KEY = "geo"
 def with_normalization(settings: dict[str, Any], images: Iterable[Layer]) -> dict[str, Any]:
     """Settings that presume that values mean the same in all images, where all have a place on Earth."""
     places = [place_on_earth(image).get(KEY, {}) for image in images]
-    if settings.get("normalization", "auto") != "auto" or not all(place.get("crs") for place in places):
-        return settings
-    return settings | {"normalization": "auto-dataset"}
+    return presuming(settings, all(place.get("crs") for place in places))
 
 
 def place_on_earth(layer: Layer, rows: slice | None = None, columns: slice | None = None) -> dict[str, Any]:
