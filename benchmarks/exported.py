@@ -25,7 +25,7 @@ from napari_fcn.io import read_image, read_labels
 
 SMALL = {"architecture": "unet-classic", "depth": 1, "width": 32, "loss": "cross_entropy", "augment": "flips"}
 """What learns best from the few pixels of landsat7_sparse."""
-SIDES = {"amazon_forest": (256, 512), "landsat7_sparse": (64, 128), "naip_unlabelled": (256, 512, 768)}
+SIDES = {"amazon_forest": (512, 768), "landsat7_sparse": (64, 128, 768), "naip_unlabelled": (512, 768)}
 
 
 def deepness(path: Path, image: np.ndarray, overlap: int | None = None) -> np.ndarray:
@@ -115,12 +115,16 @@ def channels_last(image: Any) -> np.ndarray:
 
 
 def images_of(name: str, folder: Path) -> dict[str, np.ndarray]:
-    """Images `(H, W, C)` by name; four of amazon_forest, not trained on, as one of 1024 x 1024 pixels."""
+    """Images `(H, W, C)` by name; of amazon_forest eight, seven of them not trained on, also four and eight as one."""
     if name == "amazon_forest":
-        stems = json.loads((folder / "split.json").read_text())["val"][:4]
+        split = json.loads((folder / "split.json").read_text())
+        stems = [stem for part in ("val", "test", "train") for stem in split.get(part, [])][:8]
         files = [next((folder / "images").glob(f"{stem}.*")) for stem in stems]
-        a, b, c, d = (channels_last(read_image(file, lazy=False)) for file in files)
-        return {"four scenes": np.concatenate([np.concatenate([a, b]), np.concatenate([c, d])], axis=1)}
+        scenes = [channels_last(read_image(file, lazy=False)) for file in files]
+        four, eight = (
+            np.concatenate([np.concatenate(scenes[:n]), np.concatenate(scenes[n : 2 * n])], 1) for n in (2, 4)
+        )
+        return {**dict(zip(stems, scenes, strict=True)), "four as one": four, "eight as one": eight}
     found = sorted(each for kind in (".", "images", "images_unlabelled") for each in (folder / kind).glob("*.tif"))
     return {file.name: channels_last(read_image(file, lazy=False)) for file in found}
 
@@ -132,8 +136,10 @@ def compare(segmenter: fcn.Segmenter, path: Path, image: np.ndarray) -> dict[str
     usual = segmenter.predict(image, "YXC")
     whole = segmenter.predict(image, "YXC", tile_size=-(-max(image.shape) // 32) * 32)
     alike = segmenter.predict(image, "YXC", tile_size=side, overlap=overlap)
+    more = segmenter.predict(image, "YXC", overlap=256)
     same = {
         "same tiles": alike == found, "default tiles": usual == found, "one tile": whole == found,
+        "default tiles with an overlap of 256": more == found,
         "segmenter, same and one": alike == whole, "segmenter, default and one": usual == whole,
     }  # fmt: skip
     return {

@@ -95,11 +95,13 @@ def weights(arguments: argparse.Namespace) -> None:
             seconds = time.process_time() - begin
             predicted = [segmenter.predict(image, axes, channels=facts["channels"]) for image in others]
             scores = fcn.evaluate(predicted, truth)
+            each = [fcn.evaluate([one], [true]).mean_iou for one, true in zip(predicted, truth, strict=True)]
             history = segmenter.history
             tell(
                 set=name, weights=kind, seed=arguments.seed, cpu_seconds=round(seconds), steps=history["steps"],
                 best_step=history["best_step"], normalization=segmenter.normalization.mode,
                 mean_iou=round(scores.mean_iou, 3), accuracy=round(scores.pixel_accuracy, 3),
+                each_image=[None if score is None else round(score, 3) for score in each],
             )  # fmt: skip
 
 

@@ -541,8 +541,8 @@ class PredictionConfig(Config):
     )
     memory: float | None = option(
         None,
-        "megabytes for the tiles and strips under way, which decide how large tiles are; 500 when not given, less "
-        "where less is free",
+        "megabytes for the tiles and strips under way, which decide how large tiles are; when not given 400, or 800 "
+        "where the image is one tile then, and less where less is free",
         kind="number",
         minimum=16,
         advanced=True,

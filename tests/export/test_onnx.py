@@ -18,7 +18,7 @@ import napari_fcn as fcn
 from napari_fcn import registry, samples
 from napari_fcn.config import ModelConfig
 from napari_fcn.errors import InputError, OutputError
-from napari_fcn.export.onnx_file import OPSET, deepness_metadata, export_onnx
+from napari_fcn.export.onnx_file import OPSET, TILE, deepness_metadata, export_onnx
 from napari_fcn.export.reading import load_any
 from napari_fcn.export.traceable import Cut, Exported, _Pooling
 from napari_fcn.models import NetworkSpec, build
@@ -88,6 +88,23 @@ def test_deepness_gives_a_trained_networks_map_in_several_tiles(tmp_path: Path) 
         export_onnx(trained, tmp_path / f"{side}.onnx", side=side, resolution=3000)
         found = trained.classes.to_values(deepness(tmp_path / f"{side}.onnx", scene))
         assert (found == expected).mean() >= 0.999
+
+
+@pytest.mark.slow
+def test_deepness_gives_the_usual_networks_map_in_several_tiles(tmp_path: Path) -> None:
+    """In the tiles that an export asks for by itself, four here; the segmenter sees this image as one."""
+    tissue = samples.load("nuclei")
+    trained = fcn.train(
+        tissue.train_images, tissue.train_labels, axes="YXC", normalization="dataset", steps=20, batch_size=4,
+        patch_size=64, seed=0,
+    )  # fmt: skip
+    parts = [np.concatenate(list(images), axis=1) for images in (tissue.train_images[:3], tissue.test_images[:3])]
+    picture = np.concatenate([*parts, *parts[::-1]])[:900]
+    export_onnx(trained, tmp_path / "qgis.onnx", side=TILE, resolution=1000)
+    found = trained.classes.to_values(deepness(tmp_path / "qgis.onnx", picture))
+    assert picture.shape[0] > TILE < picture.shape[1]
+    assert (found == trained.predict(picture, "YXC")).mean() >= 0.999
+    assert np.bincount(found.ravel()).min() > found.size / 50
 
 
 def test_tiles_overlap_by_what_a_network_sees(segmenter: fcn.Segmenter) -> None:

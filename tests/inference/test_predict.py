@@ -170,3 +170,20 @@ def test_which_processors_gain_by_bfloat16(monkeypatch: pytest.MonkeyPatch, word
     monkeypatch.setattr(engine.platform, "system", lambda: "Linux")
     monkeypatch.setattr(engine.Path, "read_text", lambda path, encoding: f"vendor_id : {words}\n")
     assert engine._cpu_gains_by_bfloat16.__wrapped__() is gains
+
+
+def test_a_plane_that_the_memory_holds_is_one_tile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seams are where tiles meet, so there are none where they can be avoided."""
+    monkeypatch.setattr("napari_fcn.inference.footprint.bytes_per_pixel", lambda *_: 500.0)  # as the usual U-Net
+
+    def tiles(height: int, width: int, **options: object) -> tuple[int, int]:
+        grid = segmenter().predictor(np.zeros((height, width), np.uint8), "YX", device="cpu", **options).grid
+        return len(grid.rows), len(grid.columns)
+
+    assert tiles(1000, 1030) == tiles(700, 1900) == (1, 1)
+    assert min(tiles(1400, 1400)) > 1  # more than 800 MB
+    assert min(tiles(1000, 1030, memory=200)) > 1  # as somebody says
+    assert tiles(1000, 1030, tile_size=512) == (3, 3)
+    few = type("Memory", (), {"available": 800e6})
+    monkeypatch.setattr("psutil.virtual_memory", lambda: few)
+    assert min(tiles(1000, 1030)) > 1

@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--images", metavar="PATH", help="images whose mean and deviation are written instead of the training images'"
     )
-    export.add_argument("--tile-size", metavar="PIXELS", type=int, help="side of the tiles (deepness; 512)")
+    export.add_argument("--tile-size", metavar="PIXELS", type=int, help="side of the tiles (deepness; 768)")
     export.add_argument("--author", metavar="NAME", default="unknown", help="whose model it is (bioimageio)")
     export.add_argument("--licence", metavar="SPDX", help="of the model, such as CC-BY-4.0 (bioimageio)")
     export.add_argument("--resolution", metavar="CM", type=float, help="centimetres a pixel, for Deepness")

@@ -22,7 +22,6 @@ FORMATS = {
     "deepness": "the same fixed to a tile size, which QGIS's Deepness wants",
     "bioimageio": "a BioImage.IO package, for ilastik, Fiji's deepImageJ and others",
 }
-DEEPNESS_TILE = 512
 
 
 def export(arguments: Namespace) -> int:
@@ -66,11 +65,11 @@ def take_over(arguments: Namespace) -> int:
 
 
 def _onnx(segmenter: Segmenter, arguments: Namespace) -> tuple[str, dict[str, Any]]:
-    from ..export.onnx_file import export_onnx
+    from ..export.onnx_file import TILE, export_onnx
 
     side = arguments.tile_size
     if arguments.format == "deepness":
-        side = side or DEEPNESS_TILE
+        side = side or TILE
     elif side is not None:
         raise InputError("--tile-size belongs to --format deepness; an ONNX file takes any size. Leave it out.")
     same = export_onnx(

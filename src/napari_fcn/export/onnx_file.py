@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["OPSET", "agreement", "deepness_metadata", "export_onnx", "fixed_statistics", "onnx_modules"]
+__all__ = ["OPSET", "TILE", "agreement", "deepness_metadata", "export_onnx", "fixed_statistics", "onnx_modules"]
 
 OPSET = 17
 INPUT, OUTPUT = "image", "probabilities"
@@ -35,6 +35,8 @@ LEAST_AGREEMENT = 0.999
 LEAST_OVERLAP, MOST_OVERLAP = 15, 50
 TRACED = 128
 """Side of the images that the graph is recorded with when it takes any; a multiple of every network's stride."""
+TILE = 768
+"""Side of the tiles that Deepness is asked for when nobody says it: a U-Net sees further than half of 256 pixels."""
 
 
 def onnx_modules() -> tuple[Any, Any]:
@@ -150,7 +152,7 @@ def document_of(segmenter: Segmenter) -> dict[str, Any]:
 def deepness_metadata(segmenter: Segmenter, *, side: int | None, resolution: float | None) -> dict[str, str]:
     """What Deepness reads, each value as JSON; it divides all images by 255, whatever their type."""
     statistics = fixed_statistics(segmenter)
-    tile = side or 512
+    tile = side or TILE
     values: dict[str, Any] = {
         "model_type": "Segmentor",
         "class_names": {index: entry.name for index, entry in enumerate(segmenter.classes)},

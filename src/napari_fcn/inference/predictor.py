@@ -33,7 +33,9 @@ __all__ = ["Output", "Predictor", "commit_rows"]
 BUDGET = 400e6
 """Bytes for the tiles and strips under way, when nobody says how many and twice as much is free."""
 SMALL = 512
-"""Planes up to this size are one tile."""
+"""Planes up to this size are one tile, whatever the memory."""
+ONE_TILE = 800e6
+"""Bytes that a plane may take as a single tile, without seams, when nobody says how many and twice as much is free."""
 WORTH_TRYING, WORTH_MEASURING = 1_000_000, 16_000_000
 """Pixels from which on it pays to time the ways that are made in no time, and from which on all of them."""
 SOON_MEASURED = ("float32", "bfloat16")
@@ -234,7 +236,7 @@ class Predictor:
         if accelerated or (config.tile_size is None and max(height, width) > SMALL):
             from .footprint import bytes_per_pixel, largest_tile
 
-            budget = config.memory * 1e6 if config.memory else self._usual_budget()
+            budget = config.memory * 1e6 if config.memory else self._free_memory(BUDGET)
             budget -= (PER_COLUMN + 4 * len(self.classes) * config.overlap) * planes.width
             per_pixel = bytes_per_pixel(self.network, planes.channels)
             per_pixel *= streams_of(self.way) * (OPENVINO_SHARE if self.way.startswith("openvino") else 1)
@@ -242,6 +244,8 @@ class Predictor:
             trim()
             if config.tile_size is None:
                 tile_height = tile_width = max(largest_tile(per_pixel, budget), 2 * config.overlap)
+                if config.memory is None and per_pixel * height * width <= self._free_memory(ONE_TILE):
+                    tile_height, tile_width = height, width
             if accelerated:
                 batch = int(np.clip(budget / (per_pixel * tile_height * tile_width), 1, LARGEST_BATCH))
         if config.tile_size is None:
@@ -258,14 +262,15 @@ class Predictor:
         )
         return grid, batch
 
-    def _usual_budget(self) -> float:
+    def _free_memory(self, most: float) -> float:
+        """Bytes that may be used: half of what is free, and of the main memory at most `most`."""
         if self.engine.device.startswith("cuda"):
             import torch
 
             return float(torch.cuda.mem_get_info(self.engine.device)[0]) / 2
         import psutil
 
-        return min(BUDGET, float(psutil.virtual_memory().available) / 2)
+        return min(most, float(psutil.virtual_memory().available) / 2)
 
     def _choose_way(self) -> str:
         if self.config.engine != "auto":
