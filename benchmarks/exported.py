@@ -31,10 +31,11 @@ SIDES = {"amazon_forest": (512, 768), "landsat7_sparse": (64, 128, 768), "naip_u
 def deepness(path: Path, image: np.ndarray, overlap: int | None = None) -> np.ndarray:
     """Class numbers `(H, W)` of an image `(H, W, C)`, as Deepness's manual and source (0.6.5) describe it.
 
-    Tiles have the size that the graph is fixed to and overlap by a part of it in percent; what lies beyond the image
-    is 0. Values are divided by 255 whatever their type; the mean is taken off, the deviation divided by; what is below
-    the threshold becomes 0; the largest wins. Of the overlap each tile gives the half that is nearer to it. A median
-    filter of the size that the metadata say follows, with 0 of one pixel, which is none.
+    Tiles have the size that the graph is fixed to and overlap by a part of it in percent, counted from the lower left
+    corner of the image, which is north up; what lies above it and right of it is 0. Values are divided by 255 whatever
+    their type; the mean is taken off, the deviation divided by; what is below the threshold becomes 0; the largest
+    wins. Of the overlap each tile gives the half that is nearer to it. A median filter of the size that the metadata
+    say follows, with 0 of one pixel, which is none.
     """
     session = onnxruntime.InferenceSession(str(path))
     facts = session.get_modelmeta().custom_metadata_map
@@ -56,7 +57,8 @@ def deepness(path: Path, image: np.ndarray, overlap: int | None = None) -> np.nd
     half = (side - stride) // 2
     bins = [max(0, -(-(size - side) // stride)) + 1 for size in image.shape[:2]]
     whole = np.zeros(((bins[0] - 1) * stride + side, (bins[1] - 1) * stride + side, channels), image.dtype)
-    whole[: image.shape[0], : image.shape[1]] = image[..., :channels]
+    top = whole.shape[0] - image.shape[0]
+    whole[top:, : image.shape[1]] = image[..., :channels]
     labels = np.zeros(whole.shape[:2], np.uint8)
     for row in range(bins[0]):
         for column in range(bins[1]):
@@ -71,7 +73,7 @@ def deepness(path: Path, image: np.ndarray, overlap: int | None = None) -> np.nd
             ]
             target = [slice(p.start + k.start, p.start + k.stop) for p, k in zip(place, keep, strict=True)]
             labels[tuple(target)] = classes[tuple(keep)]
-    return labels[: image.shape[0], : image.shape[1]]
+    return labels[top:, : image.shape[1]]
 
 
 def tiles_of(path: Path) -> tuple[int, int]:

@@ -63,7 +63,7 @@ def test_deepness_takes_missing_pixels_as_this_program_does(
     normalization = dataclasses.replace(segmenter.normalization, nodata=float(nodata))
     segmenter = dataclasses.replace(segmenter, normalization=normalization)
     export_onnx(segmenter, tmp_path / "qgis.onnx", side=64, resolution=1000)
-    holes = np.tile(image, (1, 2, 1))[:, :150]
+    holes = np.tile(image, (1, 2, 1))[:, :148]  # whole strides: Deepness counts its tiles from the lower end
     holes[:, 20:40, 30:60] = nodata
     holes[:, 70:, 5:50] = nodata
     labels = segmenter.predict(holes, "CYX")
@@ -99,7 +99,7 @@ def test_deepness_gives_the_usual_networks_map_in_several_tiles(tmp_path: Path) 
         patch_size=64, seed=0,
     )  # fmt: skip
     parts = [np.concatenate(list(images), axis=1) for images in (tissue.train_images[:3], tissue.test_images[:3])]
-    picture = np.concatenate([*parts, *parts[::-1]])[:900]
+    picture = np.concatenate([*parts, *parts[::-1]])[:896]  # whole strides: Deepness counts tiles from the lower end
     export_onnx(trained, tmp_path / "qgis.onnx", side=TILE, resolution=1000)
     found = trained.classes.to_values(deepness(tmp_path / "qgis.onnx", picture))
     assert picture.shape[0] > TILE < picture.shape[1]
@@ -176,13 +176,13 @@ def test_what_is_recorded_is_padded_and_pooled_like_the_network(name: str) -> No
 
 
 def test_of_a_filled_tile_the_image_is_mirrored() -> None:
-    """Up to the network's stride; each image of a batch at its own end."""
+    """Up to the network's stride; each image of a batch at its own beginning and end."""
     fills = torch.tensor([[-1.0, -2.0]])
     tiles = torch.randn(4, 2, 16, 16)
     fill = fills[0][:, None, None]
-    tiles[0, :, 5:], tiles[0, :, :, 6:] = fill, fill
+    tiles[0, :, :11], tiles[0, :, :, 6:] = fill, fill
     tiles[1] = fill
-    tiles[2, :, 1:] = fill
+    tiles[2, :, :15] = fill
     tiles[3, :, 3:7] = fill  # in the middle it is an image
     seen: list[torch.Tensor] = []
 
@@ -192,11 +192,11 @@ def test_of_a_filled_tile_the_image_is_mirrored() -> None:
             return image
 
     assert Cut(Seen(), fills, fills[:0], 4)(tiles[:1]).shape == (1, 2, 16, 16)
-    expected = np.pad(tiles[0, :, :5, :6].numpy(), ((0, 0), (0, 3), (0, 2)), mode="reflect")
+    expected = np.pad(tiles[0, :, 11:, :6].numpy(), ((0, 0), (0, 3), (0, 2)), mode="reflect")
     np.testing.assert_array_equal(seen[0][0], expected)
     found = Cut(torch.nn.Identity(), fills, fills[:0], 4)(tiles)
-    assert torch.equal(found[0, :, :5, :6], tiles[0, :, :5, :6])
-    assert torch.equal(found[2], tiles[2, :, :1].expand(2, 16, 16))
+    assert torch.equal(found[0, :, 11:, :6], tiles[0, :, 11:, :6])
+    assert torch.equal(found[2], tiles[2, :, 15:].expand(2, 16, 16))
     assert torch.equal(found[3], tiles[3])
     assert torch.equal(Cut(torch.nn.Identity(), fills, fills, 4)(tiles)[3, :, 3:7], torch.zeros(2, 4, 16))
 

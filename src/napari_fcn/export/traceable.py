@@ -51,10 +51,11 @@ class Exported(nn.Module):
 class Cut(nn.Module):
     """Tiles that were filled beyond a raster's end, of which only the raster's part is classified.
 
-    Deepness fills its last tiles, at the right and at the bottom, with the raster's nodata value, or 0: an edge that no
-    image has, and that networks see from afar. Rows and columns at a tile's end that are nothing but such a value in
-    all channels are cut off, and the rest is mirrored up to the network's stride, as this program does at an image's
-    end. Elsewhere, pixels of the nodata value are the channels' means, as when this program predicts.
+    Deepness counts its tiles from a raster's lower left corner and fills what lies above its first row and right of its
+    last column with the raster's nodata value, or 0: an edge that no image has, and that networks see from afar. Rows
+    at a tile's beginning and columns at its end that are nothing but such a value in all channels are cut off; the rest
+    begins at the tile's first row, as when this program predicts, and is mirrored up to the network's stride.
+    Elsewhere, pixels of the nodata value are the channels' means, as there.
 
     Parameters
     ----------
@@ -74,21 +75,45 @@ class Cut(nn.Module):
         self.register_buffer("missing", missing)
 
     def forward(self, tiles: Tensor) -> Tensor:
-        """Probabilities `(N, K, S, S)`; beyond the raster's end those of its last pixels."""
-        nothing = _any_of(tiles, self.fills)
-        sides = tiles.shape[2:]
+        """Probabilities `(N, K, S, S)`; beyond the raster's end those of its first row and last column."""
+        there = (~_any_of(tiles, self.fills)).float()
         tiles = torch.where(_any_of(tiles, self.missing)[:, None], torch.zeros_like(tiles), tiles)
-        for axis, across, side in ((2, 2, sides[0]), (3, 1, sides[1])):
-            there = 1 - nothing.float().amin(dim=across)  # (N, S), 1 where a row or column has something
-            count = (there * torch.arange(1, side + 1, device=tiles.device)).amax(dim=1, keepdim=True)
-            tiles = _mirrored(tiles, count, axis)
-            kept = (count.amax().clamp(min=1) / self.stride).ceil() * self.stride
-            tiles = tiles.index_select(axis, torch.arange(kept.long().clamp(max=side)))  # type: ignore[call-overload]
-        probabilities: Tensor = self.module(tiles)
-        for axis, side in ((2, sides[0]), (3, sides[1])):
-            last = torch.as_tensor(probabilities.shape[axis]) - 1
-            probabilities = probabilities.index_select(axis, torch.minimum(torch.arange(side), last))
+        rows, columns = there.amax(dim=2), there.amax(dim=1)  # (N, S), 1 where one has something
+        above = (tiles.shape[2] - _length(rows.flip(1))) * (_length(rows) > 0).float()
+        probabilities: Tensor = self.module(
+            self._kept(self._kept(tiles, tiles.shape[2] - above, 2, above), _length(columns), 3)
+        )
+        for axis, first in ((2, above), (3, torch.zeros_like(above))):
+            last = probabilities.shape[axis] - 1
+            numbers = torch.arange(tiles.shape[axis], dtype=torch.float32, device=tiles.device)
+            probabilities = _picked(probabilities, (numbers - first).clamp(min=0, max=last), axis)
         return probabilities
+
+    def _kept(self, tiles: Tensor, count: Tensor, axis: int, first: Tensor | float = 0.0) -> Tensor:
+        """Of each tile `count` `(N, 1)` rows or columns from `first`, mirrored up to as many whole strides as it takes.
+
+        Of tiles that have different counts as many as the largest takes.
+        """
+        kept = (count.amax().clamp(min=1) / self.stride).ceil() * self.stride
+        numbers = torch.arange(kept.long().clamp(max=tiles.shape[axis]), device=tiles.device).float()  # type: ignore[call-overload]
+        last = (count - 1).clamp(min=0)
+        period = (2 * last).clamp(min=1)
+        place = numbers - (numbers / period).floor() * period
+        place = torch.minimum(place, period - place) * (last > 0).float()
+        return _picked(tiles, place + first, axis)
+
+
+def _length(there: Tensor) -> Tensor:
+    """How many it is up to the last that is 1, `(N, S)` to `(N, 1)`."""
+    return (there * torch.arange(1, there.shape[1] + 1, device=there.device)).amax(dim=1, keepdim=True)
+
+
+def _picked(images: Tensor, numbers: Tensor, axis: int) -> Tensor:
+    """Of each image `(N, C, H, W)` the rows (axis 2) or columns (3) of its own `numbers` `(N, n)`."""
+    shape = list(images.shape)
+    shape[axis] = numbers.shape[1]
+    index = numbers.long()[:, None, :, None] if axis == 2 else numbers.long()[:, None, None, :]
+    return images.gather(axis, index.expand(shape))
 
 
 def _any_of(tiles: Tensor, values: Tensor) -> Tensor:
@@ -99,20 +124,6 @@ def _any_of(tiles: Tensor, values: Tensor) -> Tensor:
         apart = (tiles - value[:, None, None]).abs() - tolerance[:, None, None]
         found = found | (apart.amax(dim=1) < 0)
     return found
-
-
-def _mirrored(tiles: Tensor, count: Tensor, axis: int) -> Tensor:
-    """Tiles mirrored, as often as it takes, at the last of their first `count` `(N, 1)` rows or columns."""
-    size = tiles.shape[axis]
-    numbers = torch.arange(size, dtype=torch.float32, device=tiles.device)
-    last = (count - 1).clamp(min=0)
-    period = (2 * last).clamp(min=1)
-    place = numbers - (numbers / period).floor() * period
-    place = torch.minimum(place, period - place) * (last > 0).float()
-    shape = [1, 1, 1, 1]
-    shape[axis] = size
-    index = place.long().reshape(-1, *shape[1:]).expand(-1, tiles.shape[1], tiles.shape[2], tiles.shape[3])
-    return tiles.gather(axis, index)
 
 
 def _padded(images: Tensor, multiple: int, smallest: int) -> Tensor:
