@@ -62,8 +62,9 @@ def train(path: Path) -> None:
     from scipy import ndimage
 
     import napari_fcn
+    from napari_fcn import samples
 
-    sample = napari_fcn.samples.load("nuclei")
+    sample = samples.load("nuclei")
     labels = []
     for truth in sample.train_labels:
         inside = truth > 0
