@@ -16,6 +16,7 @@ import torch
 
 import napari_fcn as fcn
 from napari_fcn import registry, samples
+from napari_fcn.cli import main
 from napari_fcn.config import ModelConfig
 from napari_fcn.errors import InputError, OutputError
 from napari_fcn.export.onnx_file import OPSET, TILE, deepness_metadata, export_onnx
@@ -57,13 +58,15 @@ def test_deepness_gives_the_segmenters_labels(segmenter: fcn.Segmenter, image: n
 
 
 @pytest.mark.parametrize("nodata", [0, 9999])
+@pytest.mark.parametrize(("rows", "side"), [(148, 64), (150, 160)])
 def test_deepness_takes_missing_pixels_as_this_program_does(
-    nodata: int, segmenter: fcn.Segmenter, image: np.ndarray, tmp_path: Path
+    rows: int, side: int, nodata: int, segmenter: fcn.Segmenter, image: np.ndarray, tmp_path: Path
 ) -> None:
+    """Of several rows of tiles where they are whole strides, for Deepness counts from the lower end, else of one."""
     normalization = dataclasses.replace(segmenter.normalization, nodata=float(nodata))
     segmenter = dataclasses.replace(segmenter, normalization=normalization)
-    export_onnx(segmenter, tmp_path / "qgis.onnx", side=64, resolution=1000)
-    holes = np.tile(image, (1, 2, 1))[:, :148]  # whole strides: Deepness counts its tiles from the lower end
+    export_onnx(segmenter, tmp_path / "qgis.onnx", side=side, resolution=1000)
+    holes = np.tile(image, (1, 2, 2))[:, :rows]
     holes[:, 20:40, 30:60] = nodata
     holes[:, 70:, 5:50] = nodata
     labels = segmenter.predict(holes, "CYX")
@@ -88,6 +91,12 @@ def test_deepness_gives_a_trained_networks_map_in_several_tiles(tmp_path: Path) 
         export_onnx(trained, tmp_path / f"{side}.onnx", side=side, resolution=3000)
         found = trained.classes.to_values(deepness(tmp_path / f"{side}.onnx", scene))
         assert (found == expected).mean() >= 0.999
+
+
+def test_the_command_line_tells_the_usual_tile(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["export", "--help"])
+    assert f"side of the tiles (deepness; {TILE})" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.slow
